@@ -1,0 +1,29 @@
+"""Layer annotations and Integrated Gradients for canned DNN estimators."""
+
+import importlib
+
+__version__ = '0.1.0'
+
+# Loaded when first used (PEP 562), since each brings packages that another use
+# of this one does without: readers run where tensorflow_estimator cannot.
+_MODULES = {
+  'DNNClassifierWithLayerAnnotations': 'estimators',
+  'DNNClassifierWithLayerAnnotationsV2': 'estimators',
+  'DNNRegressorWithLayerAnnotations': 'estimators',
+  'DNNRegressorWithLayerAnnotationsV2': 'estimators',
+  'IntegratedGradients': 'integrated_gradients',
+  'LayerAnnotationsCollectionNames': 'names',
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name):
+  if name not in _MODULES:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  module = importlib.import_module(f'{__name__}.{_MODULES[name]}')
+  return getattr(module, name)
+
+
+def __dir__():
+  return sorted(list(globals()) + __all__)

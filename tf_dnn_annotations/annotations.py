@@ -1,0 +1,298 @@
+"""Records in a graph the tensors of each feature and each feature column.
+
+A column is recorded by a copy of it whose class is a subclass of its own:
+the copy computes its dense tensor as the original does and notes the result.
+Nothing in TensorFlow is patched, so v1 and v2 columns and columns of a user's
+own class are all recorded, and nothing outlives the graph.
+"""
+
+import copy
+import json
+import math
+import re
+
+from google.protobuf import any_pb2
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from tf_dnn_annotations import names
+
+_CollectionNames = names.LayerAnnotationsCollectionNames
+
+# Hidden layer i of the canned DNN adds its bias in an op of this name.
+_HIDDEN_LAYER_OP = re.compile(r'(?:^|/)hiddenlayer_(\d+)(?:_\d+)?/BiasAdd$')
+_LOGITS_OP = re.compile(r'(?:^|/)logits(?:_\d+)?/BiasAdd$')
+
+
+class Recorder(object):
+  """Records the columns of one model while its graph is built.
+
+  Attributes:
+    columns: dict of column name to (column, its [batch, width] tensor), in the
+      order in which the model lays the columns side by side.
+  """
+
+  def __init__(self):
+    self.columns = {}
+
+  def recorded(self, column):
+    """Returns a copy of `column` that reports its dense tensor to this.
+
+    Args:
+      column: a feature column. What is no dense column is returned as it is:
+        the model refuses it with a message of its own.
+    """
+    # A v2 column has both methods; which one is called depends on whether
+    # every column of the model is v2.
+    method_names = [
+      name
+      for name in ('get_dense_tensor', '_get_dense_tensor')
+      if callable(getattr(column, name, None))
+    ]
+    if not method_names:
+      return column
+    cls = type(column)
+    attributes = {
+      name: self._recording_method(getattr(cls, name), column)
+      for name in method_names
+    }
+    # Without __slots__ the layouts of the two classes could differ, and the
+    # class of the copy could not be exchanged.
+    attributes['__slots__'] = ()
+    attributes['__module__'] = cls.__module__
+    recorded = copy.copy(column)
+    recorded.__class__ = type(cls)(cls.__name__, (cls,), attributes)
+    return recorded
+
+  def _recording_method(self, original_method, column):
+    def get_dense_tensor(recorded, *args, **kwargs):
+      # A call with arguments that the column does not take raises here,
+      # before anything is recorded: DenseFeatures tries `training` so.
+      tensor = original_method(recorded, *args, **kwargs)
+      if column.name in self.columns:  # One of the methods called the other.
+        return tensor
+      # The reshape isolates the column: its tensor is the only output of an
+      # op of its own, so that it can be fed, or cut at, without touching what
+      # else reads the feature.
+      tensor = tf.reshape(
+        tensor, [-1, column_width(column)], name='layer_annotation'
+      )
+      self.columns[column.name] = (column, tensor)
+      return tensor
+
+    return get_dense_tensor
+
+
+def isolated(features):
+  """Returns `features` with an op of its own behind every tensor.
+
+  Args:
+    features: dict of feature key to `Tensor` or composite tensor
+      (`SparseTensor`, `RaggedTensor`) of any dtype and shape.
+  """
+
+  def isolated_feature(key, feature):
+    name = 'layer_annotation_of_' + re.sub(r'[^A-Za-z0-9_.\-]', '_', str(key))
+    with tf.name_scope(name):
+      return tf.nest.map_structure(
+        lambda tensor: (
+          tf.identity(tensor) if isinstance(tensor, tf.Tensor) else tensor
+        ),
+        feature,
+        expand_composites=True,
+      )
+
+  return {key: isolated_feature(key, value) for key, value in features.items()}
+
+
+def annotate(graph, recorder, features, num_operations):
+  """Writes the annotations of a model that was just built in `graph`.
+
+  Args:
+    graph: the `tf.Graph` of the model.
+    recorder: the `Recorder` of its columns.
+    features: dict of feature key to the isolated tensor that the model reads.
+    num_operations: how many operations `graph` had before the model.
+
+  Returns:
+    dict of output name to `Tensor`: the outputs of the annotations' signature.
+
+  Raises:
+    RuntimeError: the model has columns, layers or logits that were not found;
+      rather than that they are missing silently.
+  """
+  feature_keys = _feature_keys_of_columns(recorder.columns, features)
+  # Only what some column reads is annotated: a weight or a forwarded key is
+  # no input of the network.
+  used = {
+    key: feature
+    for key, feature in features.items()
+    if any(key in keys for keys in feature_keys.values())
+  }
+  outputs = {}
+  for key, feature in used.items():
+    _add_annotation(_CollectionNames.UNPROCESSED_FEATURES, key, feature)
+    outputs.update(
+      _components(f'{names.UNPROCESSED_FEATURES_OUTPUT}/{key}', feature)
+    )
+  for name, (column, tensor) in recorder.columns.items():
+    _add_annotation(_CollectionNames.PROCESSED_FEATURES, name, tensor)
+    tf.add_to_collection(
+      _CollectionNames.FEATURE_COLUMNS,
+      json.dumps(
+        column_description(column, feature_keys[name]), ensure_ascii=False
+      ),
+    )
+    outputs[f'{names.PROCESSED_FEATURES_OUTPUT}/{name}'] = tensor
+  hidden_layers, logits = find_layers(graph.get_operations()[num_operations:])
+  for i, pre_activation in enumerate(hidden_layers):
+    outputs[f'{names.HIDDEN_LAYERS_OUTPUT}/{i}'] = pre_activation
+  outputs[names.LOGITS_OUTPUT] = logits
+  return outputs
+
+
+def find_layers(operations):
+  """Returns the layers of the canned DNN model among `operations`.
+
+  Args:
+    operations: iterable of `tf.Operation`.
+
+  Returns:
+    (hidden_layers, logits): the list of the hidden layers' pre-activations
+    [batch, units], input side first, and the [batch, logits_dimension] tensor
+    of the logits, in log-odds for a classifier.
+
+  Raises:
+    RuntimeError: there are no such operations, or several for a layer.
+  """
+  hidden_layers, logits = {}, []
+  for operation in operations:
+    match = _HIDDEN_LAYER_OP.search(operation.name)
+    if match:
+      hidden_layers.setdefault(int(match.group(1)), []).append(operation)
+    elif _LOGITS_OP.search(operation.name):
+      logits.append(operation)
+  layers = [hidden_layers.get(i, []) for i in range(len(hidden_layers))]
+  if any(len(layer) != 1 for layer in layers + [logits]):
+    raise RuntimeError(
+      'The layers of the DNN were not found in the graph; got '
+      f'{[op.name for layer in layers + [logits] for op in layer]}. The '
+      'operations hiddenlayer_<i>/BiasAdd and logits/BiasAdd of one canned DNN '
+      'model must be there.'
+    )
+  return [layer[0].outputs[0] for layer in layers], logits[0].outputs[0]
+
+
+def column_width(column):
+  """Returns the number of elements that `column` gives an example."""
+  # Columns of the classes before TF 1.13 have the underscored name alone.
+  shape = getattr(column, 'variable_shape', None)
+  if shape is None:
+    shape = column._variable_shape
+  return tf.TensorShape(shape).num_elements()
+
+
+def column_description(column, feature_keys):
+  """Returns what the wire contract says of a column, as a JSON object.
+
+  Args:
+    column: a feature column.
+    feature_keys: the keys of the features that it reads.
+  """
+  return {
+    'name': column.name,
+    'class_name': type(column).__name__,
+    'feature_keys': sorted(feature_keys),
+    'width': column_width(column),
+    'config': _json_value(_config(column)),
+  }
+
+
+def _add_annotation(collection_name, key, tensor):
+  packed = any_pb2.Any()
+  packed.Pack(tf.saved_model.build_tensor_info(tensor))
+  tf.add_to_collection(_CollectionNames.keys(collection_name), key)
+  tf.add_to_collection(_CollectionNames.values(collection_name), packed)
+
+
+def _components(name, feature):
+  """Returns {output name: tensor} of a feature's component tensors."""
+  if isinstance(feature, tf.SparseTensor):
+    return {
+      f'{name}/{component}': getattr(feature, component)
+      for component in names.SPARSE_COMPONENTS
+    }
+  if isinstance(feature, tf.Tensor):
+    return {name: feature}
+  return {
+    f'{name}/component_{i}': tensor
+    for i, tensor in enumerate(tf.nest.flatten(feature, expand_composites=True))
+  }
+
+
+def _feature_keys_of_columns(columns, features):
+  """Returns {column name: set of the keys of the features it reads}.
+
+  Read off the graph, since a user's own column need not declare them.
+  """
+  key_of_op = {
+    tensor.op: key
+    for key, feature in features.items()
+    for tensor in tf.nest.flatten(feature, expand_composites=True)
+    if isinstance(tensor, tf.Tensor)
+  }
+
+  def keys_read(tensor):
+    keys, seen, stack = set(), {tensor.op}, [tensor.op]
+    while stack:
+      op = stack.pop()
+      if op in key_of_op:
+        keys.add(key_of_op[op])
+        continue
+      new = {source.op for source in op.inputs} - seen
+      seen |= new
+      stack.extend(new)
+    return keys
+
+  return {name: keys_read(tensor) for name, (_, tensor) in columns.items()}
+
+
+def _config(value):
+  """Returns the arguments that made a column or an initializer, or None."""
+  if hasattr(value, '_asdict'):  # Every column of TensorFlow is a namedtuple.
+    return dict(value._asdict())
+  try:
+    return value.get_config()
+  except (AttributeError, NotImplementedError):
+    return None
+
+
+def _json_value(value):
+  """Returns the JSON form of anything that a column's arguments may hold."""
+  if isinstance(value, float) and not math.isfinite(value):
+    return str(value)  # JSON has no such numbers.
+  if value is None or isinstance(value, (bool, int, float, str)):
+    return value
+  if isinstance(value, bytes):
+    return value.decode('utf-8', 'replace')
+  if isinstance(value, np.generic):
+    return _json_value(value.item())
+  if isinstance(value, np.ndarray):
+    return _json_value(value.tolist())
+  if isinstance(value, tf.DType):
+    return value.name
+  if isinstance(value, tf.TensorShape):
+    return value.as_list() if value.rank is not None else None
+  if isinstance(value, dict):
+    return {str(k): _json_value(v) for k, v in value.items()}
+  if isinstance(value, (list, tuple)) and not hasattr(value, '_asdict'):
+    return [_json_value(item) for item in value]
+  config = _config(value)
+  if config is not None:
+    return {
+      'class_name': type(value).__name__,
+      'config': _json_value(config),
+    }
+  # A function or an object without a config: its name is what can be told.
+  described = value if hasattr(value, '__qualname__') else type(value)
+  return f'{described.__module__}.{described.__qualname__}'
