@@ -1,12 +1,21 @@
 """Says in the terms of a model what a foreign checkpoint does not fit."""
 
+import json
 import re
 
 import tensorflow.compat.v1 as tf
 
+from tf_dnn_annotations import names
+
 _COLUMN = re.compile(r'(?:^|/)input_layer/(.+?)/[^/]+$')
 _HIDDEN_LAYER = re.compile(r'(?:^|/)hiddenlayer_(\d+)/(.+)$')
 _LOGITS = re.compile(r'(?:^|/)logits/[^/]+$')
+# A variable of the model itself, as opposed to an optimizer's slot for it.
+_MODEL_VARIABLE = re.compile(
+  r'^dnn/hiddenlayer_\d+/(?:kernel|bias|batchnorm_\d+/\w+)$'
+  r'|^dnn/input_from_feature_columns/input_layer/[^/]+/embedding_weights$'
+)
+_OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
 
 
 class ExplainingSaver(tf.train.Saver):
@@ -21,36 +30,43 @@ class ExplainingSaver(tf.train.Saver):
     """
     # Deferred until now, as a model_fn around ours may have added variables.
     self.build()
-    try:
-      super().restore(sess, save_path)
-    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+    # Asked before the restore and not after it failed: it does not always
+    # fail. A resource variable takes another shape without complaint, and
+    # nobody misses a layer that is in the checkpoint alone.
+    if tf.train.checkpoint_exists(save_path):
       differences = _differences(sess.graph, save_path)
-      if not differences:
-        raise
-      raise ValueError(
-        f'`checkpoint_path` must come from an estimator of the same '
-        f'configuration; got {save_path!r}, which differs in '
-        f'{len(differences)} variable(s):\n  '
-        + '\n  '.join(differences)
-        + '\nBuild this estimator with the `hidden_units`, `feature_columns`, '
-        '`n_classes` (or `label_dimension`) and `batch_norm` of the one that '
-        'wrote the checkpoint.'
-      ) from error
+      if differences:
+        raise ValueError(
+          '`checkpoint_path` must come from an estimator of the same '
+          f'configuration; got {save_path!r}, which differs:\n  '
+          + '\n  '.join(differences)
+          + '\nBuild this estimator with the `hidden_units`, '
+          '`feature_columns`, `n_classes` (or `label_dimension`) and '
+          '`batch_norm` of the one that wrote the checkpoint.'
+        )
+    super().restore(sess, save_path)
 
 
 def _differences(graph, checkpoint_path):
-  """Returns a line for each variable of `graph` that does not fit."""
+  """Returns a line for each variable that does not fit."""
   saved = dict(tf.train.list_variables(checkpoint_path))
+  if _OBJECT_GRAPH in saved:
+    return []  # Its names are no variables' names; Saver knows what to do.
+  variables = _variables(graph)
   lines = []
-  for name, shape in sorted(_variables(graph).items()):
+  for name, shape in sorted(variables.items()):
     if name not in saved:
-      lines.append(
-        f'{_part(name)}: {name} {shape} is not in the checkpoint.'
-      )
+      lines.append(f'{_part(name)}: {name} {shape} is not in the checkpoint.')
     elif list(saved[name]) != shape:
       lines.append(
         f'{_part(name)}: {name} is {shape} here and {list(saved[name])} in '
-        f'the checkpoint.{_hint(name, shape, list(saved[name]))}'
+        f'the checkpoint.{_hint(graph, name, shape, list(saved[name]))}'
+      )
+  for name in sorted(set(saved) - set(variables)):
+    if _MODEL_VARIABLE.search(name):
+      lines.append(
+        f'{_part(name)}: {name} {list(saved[name])} is in the checkpoint but '
+        'not here.'
       )
   return lines
 
@@ -81,18 +97,27 @@ def _part(name):
   return 'logits' if _LOGITS.search(name) else 'variable'
 
 
-def _hint(name, shape, saved_shape):
+def _hint(graph, name, shape, saved_shape):
+  """Returns a sentence on which argument made a kernel's shape differ."""
   if not name.endswith('/kernel') or len(shape) != 2 or len(saved_shape) != 2:
     return ''
+  hint = ''
+  if shape[0] != saved_shape[0] and _part(name) == 'hidden layer 0':
+    widths = [
+      '{name} {width}'.format(**json.loads(description))
+      for description in graph.get_collection(
+        names.LayerAnnotationsCollectionNames.FEATURE_COLUMNS
+      )
+    ]
+    hint += (
+      f' The columns give {shape[0]} elements here'
+      + (f' ({", ".join(widths)})' if widths else '')
+      + f', those of the checkpoint {saved_shape[0]}.'
+    )
   if shape[1] != saved_shape[1]:
-    argument = (
-      '`n_classes` or `label_dimension`' if _LOGITS.search(name)
-      else '`hidden_units`'
+    hint += (
+      ' `n_classes` or `label_dimension` differs.'
+      if _LOGITS.search(name)
+      else ' `hidden_units` differs.'
     )
-    return f' {argument} differs.'
-  if _part(name) == 'hidden layer 0':
-    return (
-      f' The columns here give {shape[0]} elements together, those of the '
-      f'checkpoint {saved_shape[0]}.'
-    )
-  return ''
+  return hint
