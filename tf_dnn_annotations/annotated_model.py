@@ -1,0 +1,523 @@
+"""A loaded SavedModel with layer annotations: examples in, numbers out."""
+
+import collections
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from tf_dnn_annotations import annotations
+from tf_dnn_annotations import feature_values
+from tf_dnn_annotations import names
+
+RowError = feature_values.RowError
+
+# How many numbers a model call may hold by default, about 64 MiB of float32.
+_NUMBERS_A_CALL = 1 << 24
+
+_PARSE_OPS = ('ParseExample', 'ParseExampleV2')
+
+
+class Column(
+  collections.namedtuple(
+    'Column', ['name', 'class_name', 'feature_keys', 'width', 'config']
+  )
+):
+  """A feature column of a model.
+
+  Attributes:
+    name: its name.
+    class_name: name of its class, None if the writer left no description.
+    feature_keys: sorted tuple of the keys of the features that it reads.
+    width: number of elements that it gives an example.
+    config: dict of the arguments that made it, or None.
+  """
+
+  __slots__ = ()
+
+
+class Points(
+  collections.namedtuple('Points', ['columns', 'first_layer', 'outputs'])
+):
+  """What a model computed at n points of its processed space.
+
+  Attributes:
+    columns: {column name: [n, width]}, float.
+    first_layer: [n, units], the pre-activation of the first hidden layer, or
+      None where it is not annotated.
+    outputs: [n, num_outputs].
+  """
+
+  __slots__ = ()
+
+
+class AnnotatedModel(object):
+  """A SavedModel with layer annotations, in a graph and session of its own.
+
+  Attributes:
+    columns: list of `Column`, in the order in which the model concatenates
+      them.
+    features: {feature key: `feature_values.Feature`} of the features read.
+    kind: 'classifier' or 'regressor'.
+    num_classes: number of classes, None for a regressor.
+    num_outputs: `num_classes`, or the number of values a regressor predicts.
+    labels: list of the classes' labels as str, None without a vocabulary.
+    hidden_units: list of the hidden layers' widths.
+    signatures: sorted list of the names of the SavedModel's signatures.
+    takes_examples: whether it parses serialized tf.Examples itself.
+    num_calls: how often the model was run so far.
+    rows_a_call: number of rows that bounds the memory of a call.
+  """
+
+  def __init__(self, export_dir):
+    """Loads the SavedModel in `export_dir`.
+
+    Raises:
+      FileNotFoundError: there is no SavedModel in `export_dir`.
+      ValueError: it has no layer annotations.
+    """
+    self._export_dir = os.fspath(export_dir)
+    if isinstance(self._export_dir, bytes):
+      self._export_dir = self._export_dir.decode()
+    _check_saved_model(self._export_dir)
+    self._graph = tf.Graph()
+    self._session = tf.Session(graph=self._graph)
+    self._gradients = {}
+    self.num_calls = 0
+    try:
+      with self._graph.as_default():
+        meta_graph = tf.saved_model.load(
+          self._session, [tf.saved_model.tag_constants.SERVING], self._export_dir
+        )
+        self._read(meta_graph.signature_def)
+    except Exception:
+      self._session.close()
+      raise
+
+  def _read(self, signatures):
+    """Finds what the attributes tell in the graph just loaded."""
+    self.signatures = sorted(signatures)
+    found = annotations.find(self._graph, signatures.get(names.SIGNATURE))
+    if found is None:
+      raise ValueError(
+        f'No layer annotations in {self._export_dir!r}; its signatures are '
+        f'{self.signatures}. Export it from DNNClassifierWithLayerAnnotations: '
+        'an ordinary checkpoint can be re-exported through it without '
+        'training.'
+      )
+    self._found = found
+    self.columns = []
+    for name in found.columns:
+      described = found.descriptions[name]
+      self.columns.append(
+        Column(
+          name,
+          described['class_name'],
+          tuple(described['feature_keys']),
+          described['width'],
+          described['config'],
+        )
+      )
+    self.features = {
+      key: _feature(key, tensor) for key, tensor in found.features.items()
+    }
+    self.hidden_units = [
+      layer.shape.as_list()[-1] for layer in found.hidden_layers
+    ]
+    predict = {
+      name: annotations.tensor_of_info(self._graph, info)
+      for name, info in signatures['predict'].outputs.items()
+    } if 'predict' in signatures else {}
+    self._outputs = self._output_tensors(predict)
+    self.num_outputs = self._outputs['logits'].shape.as_list()[-1]
+    self.num_classes = self.num_outputs if self.kind == 'classifier' else None
+    self.labels = self._labels(predict)
+    self._serialized = _serialized_examples(found.features)
+    self.takes_examples = self._serialized is not None
+    width = sum(column.width for column in self.columns)
+    # Forward and backward, a point holds each layer a few times over.
+    self.rows_a_call = max(
+      1,
+      _NUMBERS_A_CALL
+      // (4 * (width + sum(self.hidden_units) + self.num_outputs)),
+    )
+
+  def _output_tensors(self, predict):
+    """Returns {name of an output: its tensor [batch, num_outputs]}."""
+    logits = self._found.logits
+    if 'probabilities' not in predict:
+      self.kind = 'regressor'
+      return {'logits': predict.get('predictions', logits)}
+    self.kind = 'classifier'
+    if logits.shape.as_list()[-1] == 1:
+      # The logit of a binary model is class 1's log-odds; class 0's is its
+      # negative.
+      logits = tf.concat([-logits, logits], axis=-1)
+      probabilities = tf.sigmoid(logits)
+    else:
+      probabilities = tf.nn.softmax(logits)
+    return {'logits': logits, 'probabilities': probabilities}
+
+  def _labels(self, predict):
+    """Returns the label vocabulary, read off the labels that are predicted."""
+    if self.kind == 'regressor' or 'classes' not in predict:
+      return None
+    # One row of logits for each class, in which that class is the predicted.
+    logits = 2 * np.eye(self.num_outputs) - 1
+    if self._found.logits.shape.as_list()[-1] == 1:
+      logits = logits[:, 1:]
+    classes = self._run(predict['classes'], {self._found.logits: logits})
+    labels = [tf.compat.as_text(label) for label in classes.ravel()]
+    without_vocabulary = [str(i) for i in range(self.num_outputs)]
+    return None if labels == without_vocabulary else labels
+
+  def points_of_examples(self, examples, output, max_rows=None):
+    """Computes the columns and outputs of examples.
+
+    Args:
+      examples: list of serialized tf.Examples (bytes), or a dict of raw
+        features as `feature_values.batch` takes it.
+      output: 'logits' or 'probabilities'.
+      max_rows: most rows in one model call.
+
+    Returns:
+      `Points`.
+
+    Raises:
+      RowError: an example cannot be parsed, or holds a NaN or an infinity.
+      ValueError: a feature is missing, not known, or of a wrong shape.
+      TypeError: a feature of another type, or `examples` is no such thing.
+    """
+    self._check_open()
+    chunk = max_rows or self.rows_a_call
+    fetches = {
+      'columns': self._found.columns,
+      'first_layer': self._found.hidden_layers[:1],
+      'outputs': self._outputs[output],
+    }
+    results = []
+    for first_row, feed in self._feeds(examples, chunk):
+      fetched = self._run_rows(fetches, feed, first_row)
+      feature_values.check_finite(
+        fetched['columns'], 'the value of column', first_row
+      )
+      results.append(fetched)
+    if not results:
+      return self.points_of_columns(self._no_columns(), output)
+    return Points(
+      {
+        name: np.concatenate([r['columns'][name] for r in results])
+        for name in self._found.columns
+      },
+      np.concatenate([r['first_layer'][0] for r in results])
+      if self._found.hidden_layers
+      else None,
+      np.concatenate([r['outputs'] for r in results]),
+    )
+
+  def points_of_columns(self, columns, output, max_rows=None):
+    """Computes the outputs of processed columns, {name: [n, width]}."""
+    self._check_open()
+    num_rows = len(next(iter(columns.values())))
+    chunk = max_rows or self.rows_a_call
+    fetches = [self._found.hidden_layers[:1], self._outputs[output]]
+    first_layer, outputs = [], []
+    for start in range(0, max(num_rows, 1), chunk):
+      layer, values = self._run(
+        fetches,
+        {
+          self._found.columns[name]: value[start : start + chunk]
+          for name, value in columns.items()
+        },
+      )
+      first_layer.extend(layer)
+      outputs.append(values)
+    return Points(
+      columns,
+      np.concatenate(first_layer) if first_layer else None,
+      np.concatenate(outputs),
+    )
+
+  def gradients(self, output, selection, columns=None, first_layer=None):
+    """Computes gradients of a weighted sum of the outputs of each row.
+
+    Args:
+      output: 'logits' or 'probabilities'.
+      selection: float [n, num_outputs], the outputs' weights.
+      columns: {column name: [n, width]}, or
+      first_layer: [n, units]: the points, in one space or the other.
+
+    Returns:
+      The gradients with respect to the points, in the same form.
+    """
+    self._check_open()
+    in_columns = first_layer is None
+    points = (
+      self._found.columns if in_columns else {'': self._found.hidden_layers[0]}
+    )
+    weights, gradients = self._gradient_tensors(
+      ('output', output, in_columns),
+      lambda: (self._outputs[output], points),
+    )
+    values = columns if in_columns else {'': first_layer}
+    feed = {points[name]: value for name, value in values.items()}
+    feed[weights] = selection
+    fetched = self._run(gradients, feed)
+    return fetched if in_columns else fetched['']
+
+  def columns_gradients(self, first_layer_gradients, columns):
+    """Carries gradients from the first hidden layer back to the columns.
+
+    The first layer is affine, so this is a product with its kernel.
+
+    Args:
+      first_layer_gradients: [n, units].
+      columns: {column name: [n, width]}.
+
+    Returns:
+      {column name: [n, width]}.
+    """
+    self._check_open()
+    layer = self._found.hidden_layers[0]
+    weights, gradients = self._gradient_tensors(
+      ('first_layer',), lambda: (layer, self._found.columns)
+    )
+    feed = {
+      self._found.columns[name]: value for name, value in columns.items()
+    }
+    feed[weights] = first_layer_gradients
+    return self._run(gradients, feed)
+
+  @property
+  def has_first_layer(self):
+    """Whether the pre-activation of hidden layer 0 is annotated."""
+    return bool(self._found.hidden_layers)
+
+  def _gradient_tensors(self, key, outputs_and_inputs):
+    """Returns (weights placeholder, {name: gradient tensor}), made once."""
+    if key not in self._gradients:
+      with self._graph.as_default():
+        outputs, inputs = outputs_and_inputs()
+        weights = tf.placeholder(outputs.dtype, [None, None])
+        tensors = list(inputs.values())
+        gradients = tf.gradients(
+          outputs, tensors, grad_ys=weights, stop_gradients=tensors
+        )
+        # None: nothing depends on the column.
+        gradients = [
+          tf.zeros_like(tensor) if gradient is None else gradient
+          for tensor, gradient in zip(tensors, gradients)
+        ]
+        self._gradients[key] = weights, dict(zip(inputs, gradients))
+    return self._gradients[key]
+
+  def _feeds(self, examples, chunk):
+    """Yields (index of the first row, feed) of chunks of the examples."""
+    if isinstance(examples, dict):
+      values, num_rows = feature_values.batch(self.features, examples)
+      for start in range(0, num_rows, chunk):
+        yield (
+          start,
+          self._feed(feature_values.rows(values, start, start + chunk)),
+        )
+      return
+    examples = _checked_serialized(examples)
+    for start in range(0, len(examples), chunk):
+      serialized = examples[start : start + chunk]
+      if self.takes_examples:
+        feed = {self._serialized: np.array(serialized, object)}
+        values = self._run_rows(self._found.features, feed, start)
+        feature_values.check_finite(values, first_row=start)
+        yield start, feed
+      else:
+        values = self._parsed(serialized, start)
+        feature_values.check_finite(values, first_row=start)
+        yield start, self._feed(values)
+
+  def _feed(self, values):
+    return {self._found.features[key]: value for key, value in values.items()}
+
+  def _parsed(self, serialized, first_row):
+    """Parses tf.Examples for a model that takes raw features."""
+    if not hasattr(self, '_parser'):
+      with self._graph.as_default():
+        placeholder = tf.placeholder(tf.string, [None])
+        parsed = tf.io.parse_example(
+          placeholder,
+          {key: _parsing_spec(f) for key, f in self.features.items()},
+        )
+        self._parser = (
+          placeholder,
+          {k: tf.cast(parsed[k], f.dtype) for k, f in self.features.items()},
+        )
+    placeholder, parsed = self._parser
+    return self._run_rows(
+      parsed, {placeholder: np.array(serialized, object)}, first_row
+    )
+
+  def _run_rows(self, fetches, feed, first_row):
+    """Runs the model; names the row at which it fails."""
+    try:
+      return self._run(fetches, feed)
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+      row, reason = self._failing_row(fetches, feed, error)
+      if row is None:
+        raise ValueError(f'`examples` cannot be read: {reason}') from error
+      raise RowError(first_row + row, reason) from error
+
+  def _failing_row(self, fetches, feed, error):
+    """Returns (index or None, reason) of the first row that fails alone."""
+    num_rows = max(feature_values.num_rows(value) for value in feed.values())
+    low, high = 0, num_rows  # The first bad row is in [low, high).
+    while high - low > 1:
+      middle = (low + high) // 2
+      try:
+        self._run(fetches, _feed_rows(feed, low, middle))
+        low = middle
+      except tf.errors.OpError as half_error:
+        error, high = half_error, middle
+    try:
+      self._run(fetches, _feed_rows(feed, low, high))
+    except tf.errors.OpError as row_error:
+      return low, _reason(row_error)
+    return None, _reason(error)
+
+  def _no_columns(self):
+    return {
+      column.name: np.zeros(
+        (0, column.width),
+        self._found.columns[column.name].dtype.as_numpy_dtype,
+      )
+      for column in self.columns
+    }
+
+  def _run(self, fetches, feed):
+    self.num_calls += 1
+    return self._session.run(fetches, feed)
+
+  def _check_open(self):
+    if self._session is None:
+      raise ValueError(
+        f'The model of {self._export_dir!r} is closed. Load it again, or use '
+        'it before it is closed.'
+      )
+
+  def close(self):
+    """Frees the session. The model cannot be used afterwards."""
+    if self._session is not None:
+      self._session.close()
+      self._session = None
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *exc_info):
+    self.close()
+
+
+def _check_saved_model(export_dir):
+  """Raises FileNotFoundError where there is no SavedModel."""
+  if tf.saved_model.contains_saved_model(export_dir):
+    return
+  if not tf.io.gfile.isdir(export_dir):
+    raise FileNotFoundError(
+      f'`export_dir` must be the directory of a SavedModel; got '
+      f'{export_dir!r}, which does not exist. Give what export_saved_model '
+      'returned.'
+    )
+  inner = sorted(
+    os.path.join(export_dir, entry.rstrip('/'))
+    for entry in tf.io.gfile.listdir(export_dir)
+  )
+  inner = [path for path in inner if tf.saved_model.contains_saved_model(path)]
+  raise FileNotFoundError(
+    f'`export_dir` must be the directory of a SavedModel; got {export_dir!r}, '
+    'which holds no saved_model.pb or saved_model.pbtxt. '
+    + (
+      f'The newest SavedModel in it is {inner[-1]!r}.'
+      if inner
+      else 'Give what export_saved_model returned.'
+    )
+  )
+
+
+def _feature(key, tensor):
+  is_sparse = not isinstance(tensor, tf.Tensor)
+  shape = None
+  if not is_sparse and tensor.shape.rank is not None:
+    shape = tensor.shape.as_list()[1:]
+  return feature_values.Feature(key, tensor.dtype, shape, is_sparse)
+
+
+def _serialized_examples(features):
+  """Returns the tensor of the serialized tf.Examples, None if there is none.
+
+  That is what the one op that parses the features takes; what else they may
+  depend on is not fed.
+  """
+  stack = [
+    tensor.op
+    for feature in features.values()
+    for tensor in tf.nest.flatten(feature, expand_composites=True)
+  ]
+  seen, serialized = set(stack), []
+  while stack:
+    op = stack.pop()
+    if op.type in _PARSE_OPS:
+      serialized.append(op.inputs[0])
+      continue
+    if op.type in ('Placeholder', 'PlaceholderWithDefault'):
+      return None
+    new = {tensor.op for tensor in op.inputs} - seen
+    seen |= new
+    stack.extend(new)
+  return serialized[0] if len(set(map(id, serialized))) == 1 else None
+
+
+def _parsing_spec(feature):
+  """Returns how a feature of a model of raw features stands in a tf.Example."""
+  dtype = tf.int64 if feature.dtype.is_integer else feature.dtype
+  dtype = tf.float32 if feature.dtype.is_floating else dtype
+  if feature.is_sparse:
+    return tf.io.VarLenFeature(dtype)
+  if feature.shape is None or None in feature.shape:
+    raise ValueError(
+      f'feature {feature.key!r} has the shape {feature.shape} in this model of '
+      'raw features, which is not known well enough to parse tf.Examples. Give '
+      '`examples` as a dict of arrays.'
+    )
+  return tf.io.FixedLenFeature(feature.shape, dtype)
+
+
+def _checked_serialized(examples):
+  """Returns `examples` as a list of bytes."""
+  remedy = (
+    'Give a list of serialized tf.Examples (bytes), or a dict of feature key '
+    'to array.'
+  )
+  if isinstance(examples, (str, bytes)) or not hasattr(examples, '__iter__'):
+    raise TypeError(f'`examples` must be a list; got {examples!r:.80}. {remedy}')
+  examples = list(examples)
+  for row, example in enumerate(examples):
+    if not isinstance(example, bytes):
+      raise TypeError(
+        f'`examples` must hold bytes; got {type(example).__name__} at row '
+        f'{row}. {remedy}'
+      )
+  return examples
+
+
+def _feed_rows(feed, start, stop):
+  return feature_values.rows(feed, start, stop)
+
+
+def _reason(error):
+  """Returns what a TensorFlow error says, without the graph's stack trace."""
+  lines = error.message.strip().splitlines()
+  lines = [line.strip() for line in lines if line.strip()]
+  skipped = ('Graph execution error', 'Detected at', 'File ', 'Node:', '[[')
+  lines = [line for line in lines if not line.startswith(skipped)]
+  return (lines[0] if lines else str(error)).rstrip('.') + (
+    '. Check the example against the features of the model (the command '
+    'inspect lists them).'
+  )

@@ -1,0 +1,64 @@
+"""The result of an attribution."""
+
+import dataclasses
+from typing import Dict, List, Mapping, Tuple
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Attributions:
+  """How much each element of each column moved the output of each row.
+
+  For a row and its target, the attributions sum to F(x) - F(x') but for the
+  `gap` of the numerical integral, where x is the row and x' its baseline.
+  With targets='all' there is an axis `num_outputs` after the rows' axis.
+  Everything is in the unit of the output: log-odds for a classifier's logits.
+
+  Attributes:
+    values: {column name: float32 [n, width]}, [n, num_outputs, width] with
+      targets='all'.
+    columns: names of the columns, in the model's order.
+    outputs: F(x), float32 [n] or [n, num_outputs].
+    baseline_outputs: F(x'), of the same shape; the mean over baselines.
+    gap: F(x) - F(x') - the sum of the attributions, of the same shape.
+    targets: class ids (a regressor: indices of outputs), int64 of that shape.
+    feature_keys: {column name: keys of the features that the column reads}.
+  """
+
+  values: Dict[str, np.ndarray]
+  columns: List[str]
+  outputs: np.ndarray
+  baseline_outputs: np.ndarray
+  gap: np.ndarray
+  targets: np.ndarray
+  feature_keys: Mapping[str, Tuple[str, ...]]
+
+  def per_column(self):
+    """Returns the attributions summed over each column's width.
+
+    Returns:
+      float32 [n, num_columns], in the order of `columns`; with targets='all'
+      [n, num_outputs, num_columns].
+    """
+    return np.stack(
+      [self._column_sum(name) for name in self.columns], axis=-1
+    ).astype(np.float32)
+
+  def per_feature(self):
+    """Returns the attributions summed over the columns of each feature.
+
+    Returns:
+      {feature key: float32 [n]}; with targets='all' [n, num_outputs]. A column
+      of several features, such as a crossed one, counts for none of them
+      alone: its key is theirs, sorted and joined by ' x '. The sum over the
+      keys is the sum over the columns.
+    """
+    sums = {}
+    for name in self.columns:
+      key = ' x '.join(sorted(self.feature_keys[name])) or name
+      sums[key] = sums.get(key, 0.0) + self._column_sum(name)
+    return {key: value.astype(np.float32) for key, value in sums.items()}
+
+  def _column_sum(self, name):
+    return self.values[name].sum(axis=-1, dtype=np.float64)

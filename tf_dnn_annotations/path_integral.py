@@ -1,0 +1,81 @@
+"""Quadrature rules on [0, 1], the straight path from a baseline to an input."""
+
+import numpy as np
+
+
+def _gausslegendre(num_steps):
+  nodes, weights = np.polynomial.legendre.leggauss(num_steps)
+  return (nodes + 1) / 2, weights / 2
+
+
+def _midpoint(num_steps):
+  return (np.arange(num_steps) + 0.5) / num_steps, None
+
+
+def _trapezoid(num_steps):
+  weights = np.full(num_steps, 1.0 / (num_steps - 1))
+  weights[[0, -1]] /= 2
+  return np.linspace(0.0, 1.0, num_steps), weights
+
+
+def _left(num_steps):
+  return np.arange(num_steps) / num_steps, None
+
+
+def _right(num_steps):
+  return np.arange(1, num_steps + 1) / num_steps, None
+
+
+# Name of a rule: (its function of the number of nodes, the fewest nodes).
+_RULES = {
+  'gausslegendre': (_gausslegendre, 1),
+  'midpoint': (_midpoint, 1),
+  'trapezoid': (_trapezoid, 2),
+  'left': (_left, 1),
+  'right': (_right, 1),
+}
+
+RULE_NAMES = tuple(_RULES)
+
+
+def rule(method, num_steps):
+  """Returns the nodes and weights of a quadrature rule.
+
+  The integral of f over [0, 1] is approximately sum_k weights[k] *
+  f(nodes[k]). The weights of every rule sum to 1. Gauss-Legendre is exact for
+  polynomials of degree 2 * num_steps - 1, midpoint and trapezoid for degree
+  1, left and right for constants.
+
+  Args:
+    method: one of `RULE_NAMES`.
+    num_steps: number of nodes, an int of at least 1 (trapezoid: 2).
+
+  Returns:
+    (nodes, weights), both float64 [num_steps]; nodes rise and lie in [0, 1].
+
+  Raises:
+    ValueError: no such method, or too few nodes.
+    TypeError: `num_steps` is no integer.
+  """
+  if method not in _RULES:
+    raise ValueError(
+      f'`method` must be one of {sorted(_RULES)}; got {method!r}. '
+      'gausslegendre needs the fewest steps.'
+    )
+  if isinstance(num_steps, bool) or not isinstance(
+    num_steps, (int, np.integer)
+  ):
+    raise TypeError(
+      f'`num_steps` must be an integer; got {num_steps!r}. Give the number of '
+      'nodes on the path, such as 50.'
+    )
+  nodes_and_weights, fewest = _RULES[method]
+  if num_steps < fewest:
+    raise ValueError(
+      f'`num_steps` must be at least {fewest} for {method}; got {num_steps}. '
+      'Give more nodes, such as 50.'
+    )
+  nodes, weights = nodes_and_weights(int(num_steps))
+  if weights is None:
+    weights = np.full(len(nodes), 1.0 / num_steps)
+  return nodes, weights
