@@ -9,13 +9,12 @@ import tensorflow.compat.v1 as tf
 from tf_dnn_annotations import annotations
 from tf_dnn_annotations import feature_values
 from tf_dnn_annotations import names
+from tf_dnn_annotations import serialized_examples
 
 RowError = feature_values.RowError
 
 # How many numbers a model call may hold by default, about 64 MiB of float32.
 _NUMBERS_A_CALL = 1 << 24
-
-_PARSE_OPS = ('ParseExample', 'ParseExampleV2')
 
 
 class Column(
@@ -87,7 +86,9 @@ class AnnotatedModel(object):
     try:
       with self._graph.as_default():
         meta_graph = tf.saved_model.load(
-          self._session, [tf.saved_model.tag_constants.SERVING], self._export_dir
+          self._session,
+          [tf.saved_model.tag_constants.SERVING],
+          self._export_dir,
         )
         self._read(meta_graph.signature_def)
     except Exception:
@@ -124,15 +125,19 @@ class AnnotatedModel(object):
     self.hidden_units = [
       layer.shape.as_list()[-1] for layer in found.hidden_layers
     ]
-    predict = {
-      name: annotations.tensor_of_info(self._graph, info)
-      for name, info in signatures['predict'].outputs.items()
-    } if 'predict' in signatures else {}
+    predict = (
+      {
+        name: annotations.tensor_of_info(self._graph, info)
+        for name, info in signatures['predict'].outputs.items()
+      }
+      if 'predict' in signatures
+      else {}
+    )
     self._outputs = self._output_tensors(predict)
     self.num_outputs = self._outputs['logits'].shape.as_list()[-1]
     self.num_classes = self.num_outputs if self.kind == 'classifier' else None
     self.labels = self._labels(predict)
-    self._serialized = _serialized_examples(found.features)
+    self._serialized = serialized_examples.input_tensor(found.features)
     self.takes_examples = self._serialized is not None
     width = sum(column.width for column in self.columns)
     # Forward and backward, a point holds each layer a few times over.
@@ -282,9 +287,7 @@ class AnnotatedModel(object):
     weights, gradients = self._gradient_tensors(
       ('first_layer',), lambda: (layer, self._found.columns)
     )
-    feed = {
-      self._found.columns[name]: value for name, value in columns.items()
-    }
+    feed = {self._found.columns[name]: value for name, value in columns.items()}
     feed[weights] = first_layer_gradients
     return self._run(gradients, feed)
 
@@ -321,7 +324,7 @@ class AnnotatedModel(object):
           self._feed(feature_values.rows(values, start, start + chunk)),
         )
       return
-    examples = _checked_serialized(examples)
+    examples = serialized_examples.checked(examples)
     for start in range(0, len(examples), chunk):
       serialized = examples[start : start + chunk]
       if self.takes_examples:
@@ -344,7 +347,10 @@ class AnnotatedModel(object):
         placeholder = tf.placeholder(tf.string, [None])
         parsed = tf.io.parse_example(
           placeholder,
-          {key: _parsing_spec(f) for key, f in self.features.items()},
+          {
+            key: serialized_examples.parsing_spec(f)
+            for key, f in self.features.items()
+          },
         )
         self._parser = (
           placeholder,
@@ -372,15 +378,15 @@ class AnnotatedModel(object):
     while high - low > 1:
       middle = (low + high) // 2
       try:
-        self._run(fetches, _feed_rows(feed, low, middle))
+        self._run(fetches, feature_values.rows(feed, low, middle))
         low = middle
       except tf.errors.OpError as half_error:
         error, high = half_error, middle
     try:
-      self._run(fetches, _feed_rows(feed, low, high))
+      self._run(fetches, feature_values.rows(feed, low, high))
     except tf.errors.OpError as row_error:
-      return low, _reason(row_error)
-    return None, _reason(error)
+      return low, serialized_examples.reason(row_error)
+    return None, serialized_examples.reason(error)
 
   def _no_columns(self):
     return {
@@ -447,77 +453,3 @@ def _feature(key, tensor):
   if not is_sparse and tensor.shape.rank is not None:
     shape = tensor.shape.as_list()[1:]
   return feature_values.Feature(key, tensor.dtype, shape, is_sparse)
-
-
-def _serialized_examples(features):
-  """Returns the tensor of the serialized tf.Examples, None if there is none.
-
-  That is what the one op that parses the features takes; what else they may
-  depend on is not fed.
-  """
-  stack = [
-    tensor.op
-    for feature in features.values()
-    for tensor in tf.nest.flatten(feature, expand_composites=True)
-  ]
-  seen, serialized = set(stack), []
-  while stack:
-    op = stack.pop()
-    if op.type in _PARSE_OPS:
-      serialized.append(op.inputs[0])
-      continue
-    if op.type in ('Placeholder', 'PlaceholderWithDefault'):
-      return None
-    new = {tensor.op for tensor in op.inputs} - seen
-    seen |= new
-    stack.extend(new)
-  return serialized[0] if len(set(map(id, serialized))) == 1 else None
-
-
-def _parsing_spec(feature):
-  """Returns how a feature of a model of raw features stands in a tf.Example."""
-  dtype = tf.int64 if feature.dtype.is_integer else feature.dtype
-  dtype = tf.float32 if feature.dtype.is_floating else dtype
-  if feature.is_sparse:
-    return tf.io.VarLenFeature(dtype)
-  if feature.shape is None or None in feature.shape:
-    raise ValueError(
-      f'feature {feature.key!r} has the shape {feature.shape} in this model of '
-      'raw features, which is not known well enough to parse tf.Examples. Give '
-      '`examples` as a dict of arrays.'
-    )
-  return tf.io.FixedLenFeature(feature.shape, dtype)
-
-
-def _checked_serialized(examples):
-  """Returns `examples` as a list of bytes."""
-  remedy = (
-    'Give a list of serialized tf.Examples (bytes), or a dict of feature key '
-    'to array.'
-  )
-  if isinstance(examples, (str, bytes)) or not hasattr(examples, '__iter__'):
-    raise TypeError(f'`examples` must be a list; got {examples!r:.80}. {remedy}')
-  examples = list(examples)
-  for row, example in enumerate(examples):
-    if not isinstance(example, bytes):
-      raise TypeError(
-        f'`examples` must hold bytes; got {type(example).__name__} at row '
-        f'{row}. {remedy}'
-      )
-  return examples
-
-
-def _feed_rows(feed, start, stop):
-  return feature_values.rows(feed, start, stop)
-
-
-def _reason(error):
-  """Returns what a TensorFlow error says, without the graph's stack trace."""
-  lines = error.message.strip().splitlines()
-  lines = [line.strip() for line in lines if line.strip()]
-  skipped = ('Graph execution error', 'Detected at', 'File ', 'Node:', '[[')
-  lines = [line for line in lines if not line.startswith(skipped)]
-  return (lines[0] if lines else str(error)).rstrip('.') + (
-    '. Check the example against the features of the model (the command '
-    'inspect lists them).'
-  )

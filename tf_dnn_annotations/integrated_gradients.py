@@ -8,7 +8,9 @@ import numpy as np
 
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attributions
+from tf_dnn_annotations import baselines as baseline_points
 from tf_dnn_annotations import path_integral
+from tf_dnn_annotations import targets as target_ids
 
 # Nodes of a rule unless told otherwise.
 DEFAULT_NUM_STEPS = 128
@@ -96,13 +98,15 @@ class IntegratedGradients(object):
         'out to have it chosen by the size of the model.'
       )
     x = model.points_of_examples(examples, output, max_rows)
-    starts = self._baselines(baselines, examples, x, output, max_rows)
+    starts = baseline_points.points(
+      model, baselines, examples, x, output, max_rows
+    )
     is_all = isinstance(targets, str) and targets == 'all'
     if is_all:
       num_rows = len(x.outputs)
       ids = np.tile(np.arange(model.num_outputs), (num_rows, 1))
     else:
-      ids = self._target_ids(targets, x.outputs)[:, np.newaxis]
+      ids = target_ids.ids(model, targets, x.outputs)[:, np.newaxis]
 
     # [n, number of targets a row], and the same with each column's width.
     outputs = np.take_along_axis(x.outputs.astype(np.float64), ids, axis=1)
@@ -129,9 +133,7 @@ class IntegratedGradients(object):
     }
     gap = outputs - baseline_outputs
     gap = gap - sum(value.sum(axis=-1) for value in values.values())
-    result = dict(
-      outputs=outputs, baseline_outputs=baseline_outputs, gap=gap
-    )
+    result = dict(outputs=outputs, baseline_outputs=baseline_outputs, gap=gap)
     if not is_all:
       values = {name: value[:, 0] for name, value in values.items()}
       result = {name: value[:, 0] for name, value in result.items()}
@@ -239,138 +241,6 @@ class IntegratedGradients(object):
           gradient, first_of_row, axis=0, dtype=np.float64
         )
     return sums
-
-  def _baselines(self, baselines, examples, x, output, max_rows):
-    """Returns a list of `Points` with one row, or a row for each of x's."""
-    model = self.model
-    if baselines is None:
-      baselines = {}
-    if isinstance(baselines, dict):
-      keys, columns = set(baselines), {c.name for c in model.columns}
-      is_raw = keys == set(model.features) and (
-        isinstance(examples, dict) or not keys <= columns
-      )
-      if not is_raw and keys <= columns:
-        values = self._baseline_columns(baselines, x)
-        return [model.points_of_columns(values, output, max_rows)]
-      if not is_raw:
-        raise ValueError(
-          f'`baselines` must be keyed by column names, {sorted(columns)}, or '
-          f'have all features, {sorted(model.features)}; got '
-          f'{sorted(map(str, keys))}. Leave out or correct '
-          f'{sorted(map(str, keys - columns))}.'
-        )
-      baselines = {
-        key: [value] if np.ndim(value) == 0 else value
-        for key, value in baselines.items()
-      }
-    elif isinstance(baselines, bytes):
-      baselines = [baselines]
-    try:
-      points = model.points_of_examples(baselines, output, max_rows)
-    except annotated_model.RowError as error:
-      raise ValueError(f'`baselines`: {error}') from error
-    if not len(points.outputs):
-      raise ValueError(
-        '`baselines` must hold at least one example; got none. Leave it out '
-        'for zeros in every processed column.'
-      )
-    return [
-      annotated_model.Points(
-        {name: value[k : k + 1] for name, value in points.columns.items()},
-        None
-        if points.first_layer is None
-        else points.first_layer[k : k + 1],
-        points.outputs[k : k + 1],
-      )
-      for k in range(len(points.outputs))
-    ]
-
-  def _baseline_columns(self, baselines, x):
-    """Returns {column name: [1 or n, width]} of processed baselines."""
-    num_rows = len(x.outputs)
-    values = {}
-    for column in self.model.columns:
-      dtype = x.columns[column.name].dtype
-      value = np.asarray(baselines.get(column.name, 0))
-      if value.dtype.kind not in 'biuf':
-        raise TypeError(
-          f'`baselines` must be numbers for column {column.name!r}; got '
-          f'{value.ravel()[0]!r}. Give processed values, or a raw example.'
-        )
-      wanted = [(), (column.width,), (1, column.width)]
-      wanted.append((num_rows, column.width))
-      if value.shape not in wanted:
-        raise ValueError(
-          f'`baselines` must have the shape [{column.width}] or [{num_rows}, '
-          f'{column.width}] for column {column.name!r}; got '
-          f'{list(value.shape)}. Give one value an element.'
-        )
-      if not np.isfinite(value).all():
-        raise ValueError(
-          f'`baselines` must be finite; got {value} for column '
-          f'{column.name!r}. Give a number in place of NaN or infinity.'
-        )
-      if value.ndim < 2:
-        value = np.broadcast_to(value, (1, column.width))
-      values[column.name] = value.astype(dtype)
-    rows = max(len(value) for value in values.values())
-    return {
-      name: np.broadcast_to(value, (rows, value.shape[1]))
-      for name, value in values.items()
-    }
-
-  def _target_ids(self, targets, outputs):
-    """Returns the class id of each row's target, int64 [n]."""
-    model, num_rows = self.model, len(outputs)
-    if isinstance(targets, str) and targets == 'predicted':
-      if model.kind == 'regressor' and model.num_outputs > 1:
-        raise ValueError(
-          "`targets` must tell which output; got 'predicted' for a regressor "
-          f'of {model.num_outputs} outputs. Give an index in [0, '
-          f"{model.num_outputs}), or 'all'."
-        )
-      return np.argmax(outputs, axis=1)
-    if isinstance(targets, (str, bytes)) or np.ndim(targets) == 0:
-      return np.full(num_rows, self._target_id(targets), np.int64)
-    if len(targets) != num_rows or np.ndim(targets) != 1:
-      raise ValueError(
-        f'`targets` must have the shape [{num_rows}], one for each row; got '
-        f'{list(np.shape(targets))}. Give one class for all rows, or an array.'
-      )
-    return np.array([self._target_id(t) for t in targets], np.int64)
-
-  def _target_id(self, target):
-    model = self.model
-    if isinstance(target, (str, bytes)):
-      label = target.decode() if isinstance(target, bytes) else str(target)
-      labels = model.labels
-      if labels is None:
-        # As TensorFlow names the classes of a model without a vocabulary.
-        labels = [str(i) for i in range(model.num_outputs)]
-      if label not in labels:
-        raise ValueError(
-          f"`targets` must be 'predicted', 'all', a class id or one of the "
-          f'labels {labels}; got {label!r}. Check the spelling.'
-        )
-      return labels.index(label)
-    if isinstance(target, (bool, np.bool_)) or not isinstance(
-      target, (int, np.integer)
-    ):
-      raise TypeError(
-        f"`targets` must be 'predicted', 'all', class ids (integers) or labels "
-        f'(strings); got {target!r}. Convert it with int().'
-      )
-    if not 0 <= target < model.num_outputs:
-      raise ValueError(
-        f'`targets` must be in [0, {model.num_outputs}); got {target!r}. '
-        + (
-          'For a binary model, 1 is the positive class.'
-          if model.num_outputs == 2
-          else 'Count from 0.'
-        )
-      )
-    return int(target)
 
   def _check_output(self, output):
     if output not in _OUTPUTS:

@@ -1,0 +1,100 @@
+"""The points of a model's processed space that rows are compared with."""
+
+import numpy as np
+
+from tf_dnn_annotations import annotated_model
+
+
+def points(model, baselines, examples, x, output, max_rows):
+  """Returns the points at which the paths start.
+
+  Args:
+    model: the `annotated_model.AnnotatedModel`.
+    baselines: as `IntegratedGradients.attribute` takes it.
+    examples: what is explained; tells how a dict of baselines is meant.
+    x: the `Points` of the examples, n rows.
+    output: 'logits' or 'probabilities'.
+    max_rows: most rows in one model call, or None.
+
+  Returns:
+    list of `Points`, one for each baseline, each of one row or of n.
+
+  Raises:
+    ValueError: a key, a shape or a value is wrong.
+    TypeError: a value is no number.
+  """
+  if baselines is None:
+    baselines = {}
+  if isinstance(baselines, dict):
+    keys, columns = set(baselines), {c.name for c in model.columns}
+    is_raw = keys == set(model.features) and (
+      isinstance(examples, dict) or not keys <= columns
+    )
+    if not is_raw and keys <= columns:
+      values = _processed(model, baselines, x)
+      return [model.points_of_columns(values, output, max_rows)]
+    if not is_raw:
+      raise ValueError(
+        f'`baselines` must be keyed by column names, {sorted(columns)}, or '
+        f'have all features, {sorted(model.features)}; got '
+        f'{sorted(map(str, keys))}. Leave out or correct '
+        f'{sorted(map(str, keys - columns))}.'
+      )
+    baselines = {
+      key: [value] if np.ndim(value) == 0 else value
+      for key, value in baselines.items()
+    }
+  elif isinstance(baselines, bytes):
+    baselines = [baselines]
+  try:
+    points = model.points_of_examples(baselines, output, max_rows)
+  except annotated_model.RowError as error:
+    raise ValueError(f'`baselines`: {error}') from error
+  if not len(points.outputs):
+    raise ValueError(
+      '`baselines` must hold at least one example; got none. Leave it out '
+      'for zeros in every processed column.'
+    )
+  return [
+    annotated_model.Points(
+      {name: value[k : k + 1] for name, value in points.columns.items()},
+      None if points.first_layer is None else points.first_layer[k : k + 1],
+      points.outputs[k : k + 1],
+    )
+    for k in range(len(points.outputs))
+  ]
+
+
+def _processed(model, baselines, x):
+  """Returns {column name: [1 or n, width]} of processed baselines."""
+  num_rows = len(x.outputs)
+  values = {}
+  for column in model.columns:
+    dtype = x.columns[column.name].dtype
+    value = np.asarray(baselines.get(column.name, 0))
+    if value.dtype.kind not in 'biuf':
+      raise TypeError(
+        f'`baselines` must be numbers for column {column.name!r}; got '
+        f'{value.ravel()[0]!r}. Give processed values, or a raw example.'
+      )
+    wanted = [(), (column.width,), (1, column.width)]
+    wanted.append((num_rows, column.width))
+    if value.shape not in wanted:
+      raise ValueError(
+        f'`baselines` must have the shape [{column.width}] or [{num_rows}, '
+        f'{column.width}] for column {column.name!r}; got '
+        f'{list(value.shape)}. Give one value an element.'
+      )
+    if not np.isfinite(value).all():
+      raise ValueError(
+        f'`baselines` must be finite; got {value} for column '
+        f'{column.name!r}. Give a number in place of NaN or infinity.'
+      )
+    if value.ndim < 2:
+      value = np.broadcast_to(value, (1, column.width))
+    values[column.name] = value.astype(dtype)
+  rows = max(len(value) for value in values.values())
+  return {
+    name: np.broadcast_to(value, (rows, value.shape[1]))
+    for name, value in values.items()
+  }

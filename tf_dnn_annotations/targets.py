@@ -1,0 +1,69 @@
+"""Which output of a model is explained for each row."""
+
+import numpy as np
+
+
+def ids(model, targets, outputs):
+  """Returns the class id of each row's target.
+
+  Args:
+    model: the `annotated_model.AnnotatedModel`.
+    targets: 'predicted', a class id, a class label, or an array [n] of either.
+    outputs: [n, num_outputs], what the model predicts.
+
+  Returns:
+    int64 [n], in [0, num_outputs).
+
+  Raises:
+    ValueError: no such class or label, or not one a row.
+    TypeError: a target is neither an integer nor a string.
+  """
+  num_rows = len(outputs)
+  if isinstance(targets, str) and targets == 'predicted':
+    if model.kind == 'regressor' and model.num_outputs > 1:
+      raise ValueError(
+        "`targets` must tell which output; got 'predicted' for a regressor "
+        f'of {model.num_outputs} outputs. Give an index in [0, '
+        f"{model.num_outputs}), or 'all'."
+      )
+    return np.argmax(outputs, axis=1)
+  if isinstance(targets, (str, bytes)) or np.ndim(targets) == 0:
+    return np.full(num_rows, _id(model, targets), np.int64)
+  if len(targets) != num_rows or np.ndim(targets) != 1:
+    raise ValueError(
+      f'`targets` must have the shape [{num_rows}], one for each row; got '
+      f'{list(np.shape(targets))}. Give one class for all rows, or an array.'
+    )
+  return np.array([_id(model, t) for t in targets], np.int64)
+
+
+def _id(model, target):
+  if isinstance(target, (str, bytes)):
+    label = target.decode() if isinstance(target, bytes) else str(target)
+    labels = model.labels
+    if labels is None:
+      # As TensorFlow names the classes of a model without a vocabulary.
+      labels = [str(i) for i in range(model.num_outputs)]
+    if label not in labels:
+      raise ValueError(
+        f"`targets` must be 'predicted', 'all', a class id or one of the "
+        f'labels {labels}; got {label!r}. Check the spelling.'
+      )
+    return labels.index(label)
+  if isinstance(target, (bool, np.bool_)) or not isinstance(
+    target, (int, np.integer)
+  ):
+    raise TypeError(
+      f"`targets` must be 'predicted', 'all', class ids (integers) or labels "
+      f'(strings); got {target!r}. Convert it with int().'
+    )
+  if not 0 <= target < model.num_outputs:
+    raise ValueError(
+      f'`targets` must be in [0, {model.num_outputs}); got {target!r}. '
+      + (
+        'For a binary model, 1 is the positive class.'
+        if model.num_outputs == 2
+        else 'Count from 0.'
+      )
+    )
+  return int(target)
