@@ -1,0 +1,56 @@
+# Each target makes its own virtual environment in .venv, once; see
+# tools/find_python for which Python is taken. PYTHON=<command> takes another.
+
+.PHONY: help demo test lint format clean
+
+VENV = .venv
+# A second run of pip has nothing to do but to say so.
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet \
+  --constraint constraints.txt
+# TensorFlow's notes on CPU features and missing GPUs would drown the rest.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+help:
+	@echo 'make demo    train, export and explain a model of the penguins'
+	@echo 'make test    all tests'
+	@echo 'make lint    ruff, as linter and as formatter that changes nothing'
+	@echo 'make format  ruff, changing files'
+	@echo 'make clean   remove .venv and all that was built'
+
+demo: $(VENV)/.runs
+	@$(VENV)/bin/python examples/penguins.py
+
+# Two workers, as a model in training keeps a core busy; those tests stay
+# together that share a class's or a module's trained model.
+test: $(VENV)/.tests
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadscope
+
+lint: $(VENV)/.tests
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+
+format: $(VENV)/.tests
+	$(VENV)/bin/python -m ruff check --fix .
+	$(VENV)/bin/python -m ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps, one a step, so that what failed is all that is done again.
+
+$(VENV)/.made: tools/find_python
+	@python=$$(tools/find_python) && echo "Making $(VENV) from $$python" && \
+	  "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.runs: $(VENV)/.made requirements.txt constraints.txt setup.py
+	@echo 'Installing requirements.txt into $(VENV): some minutes, this once'
+	@$(PIP) --requirement requirements.txt
+	@$(PIP) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.runs requirements-test.txt
+	@echo 'Installing requirements-test.txt into $(VENV)'
+	@$(PIP) --requirement requirements-test.txt
+	@touch $@

@@ -1,0 +1,65 @@
+"""Packaging of tf_dnn_annotations; tool settings are in pyproject.toml."""
+
+import pathlib
+import re
+
+import setuptools
+
+_HERE = pathlib.Path(__file__).resolve().parent
+
+
+def _version():
+  """Returns `__version__` without importing the package or what it needs."""
+  text = (_HERE / 'tf_dnn_annotations' / '__init__.py').read_text('utf-8')
+  return re.search(r"^__version__ = '(.+)'$", text, re.MULTILINE).group(1)
+
+
+def _tensorflow(distribution):
+  """Returns the requirements on `distribution`, a name TensorFlow goes by.
+
+  The estimators need one older than 2.16, the first without tf.estimator and
+  the first for Python 3.12. Readers take newer ones too.
+  """
+  return [
+    f'{distribution}>=1.15,<2.16; python_version < "3.12"',
+    f'{distribution}>=2.16; python_version >= "3.12"',
+  ]
+
+
+setuptools.setup(
+  name='tf_dnn_annotations',
+  version=_version(),
+  description=(
+    "Drop-ins for tf.estimator's DNN estimators whose SavedModels carry layer "
+    'annotations, and Integrated Gradients from such a SavedModel.'
+  ),
+  long_description=(_HERE / 'README.md').read_text('utf-8'),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  packages=['tf_dnn_annotations'],
+  python_requires='>=3.7',
+  # TensorFlow is an extra: pip does not know that `tensorflow-cpu` or a
+  # vendor's build provides `tensorflow`, and would install a second one over
+  # the one that is there. protobuf comes with TensorFlow.
+  install_requires=[
+    'absl-py>=0.9',
+    'numpy>=1.16',
+    # Frozen for good at 2.15.0; TensorFlow asks for the one that fits it.
+    'tensorflow-estimator>=1.15',
+  ],
+  extras_require={
+    'tensorflow': _tensorflow('tensorflow'),
+    'cpu': _tensorflow('tensorflow-cpu'),
+    'progress': ['tqdm'],
+    'test': ['pytest', 'pytest-xdist', 'ruff', 'saliency'],
+  },
+  entry_points={
+    'console_scripts': ['tf_dnn_annotations = tf_dnn_annotations.cli:run'],
+  },
+  classifiers=[
+    'Intended Audience :: Science/Research',
+    'License :: OSI Approved :: Apache Software License',
+    'Programming Language :: Python :: 3',
+    'Topic :: Scientific/Engineering :: Artificial Intelligence',
+  ],
+)

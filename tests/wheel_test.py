@@ -1,0 +1,100 @@
+"""What is installed is the package, whole, and nothing but it."""
+
+import configparser
+import email
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+from absl.testing import absltest
+
+import tf_dnn_annotations
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def _build_wheel(directory):
+  """Builds a wheel of this project in `directory`; returns its path."""
+  # From a copy, as a build leaves files beside setup.py, and what an earlier
+  # one left would get into this one.
+  source = directory / 'source'
+  source.mkdir()
+  for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
+    shutil.copy(str(_ROOT / name), str(source))
+  for name in ('tf_dnn_annotations', 'tests'):
+    shutil.copytree(
+      str(_ROOT / name),
+      str(source / name),
+      ignore=shutil.ignore_patterns('__pycache__'),
+    )
+  subprocess.run(
+    [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps']
+    + ['--no-build-isolation', '--disable-pip-version-check']
+    + ['--wheel-dir', str(directory), str(source)],
+    check=True,
+    stdin=subprocess.DEVNULL,
+  )
+  (wheel,) = directory.glob('*.whl')
+  return wheel
+
+
+class WheelTest(absltest.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    directory = pathlib.Path(absltest.get_default_test_tmpdir()) / 'wheel_test'
+    shutil.rmtree(str(directory), ignore_errors=True)
+    directory.mkdir(parents=True)
+    cls.wheel = zipfile.ZipFile(str(_build_wheel(directory)))
+    cls.addClassCleanup(shutil.rmtree, str(directory))
+    cls.addClassCleanup(cls.wheel.close)
+
+  def _metadata(self, name):
+    (path,) = [
+      path
+      for path in self.wheel.namelist()
+      if path.endswith(f'.dist-info/{name}')
+    ]
+    return self.wheel.read(path).decode('utf-8')
+
+  def test_holds_every_module_and_no_test(self):
+    packaged = [
+      path for path in self.wheel.namelist() if '.dist-info/' not in path
+    ]
+    modules = (_ROOT / 'tf_dnn_annotations').glob('*.py')
+    self.assertCountEqual(
+      packaged, [path.relative_to(_ROOT).as_posix() for path in modules]
+    )
+
+  def test_carries_the_version_of_the_package(self):
+    metadata = email.message_from_string(self._metadata('METADATA'))
+    self.assertEqual(metadata['Version'], tf_dnn_annotations.__version__)
+
+  def test_does_not_bring_a_tensorflow_unless_asked(self):
+    # pip would install `tensorflow` over a `tensorflow-cpu` that is there.
+    metadata = email.message_from_string(self._metadata('METADATA'))
+    required = [
+      requirement
+      for requirement in metadata.get_all('Requires-Dist')
+      if 'extra ==' not in requirement
+    ]
+    self.assertLen(required, 3)
+    for requirement in required:
+      self.assertRegex(requirement, '^(absl-py|numpy|tensorflow-estimator)')
+
+  def test_brings_the_command_and_the_licence(self):
+    entry_points = configparser.ConfigParser()
+    entry_points.read_string(self._metadata('entry_points.txt'))
+    self.assertEqual(
+      dict(entry_points['console_scripts']),
+      {'tf_dnn_annotations': 'tf_dnn_annotations.cli:run'},
+    )
+    self.assertTrue(
+      any(path.endswith('/LICENSE') for path in self.wheel.namelist())
+    )
+
+
+if __name__ == '__main__':
+  absltest.main()
