@@ -23,6 +23,12 @@ NUM_ROWS = 8
 
 _directory = tempfile.TemporaryDirectory()  # Removed when Python ends.
 
+
+def make_directory():
+  """Returns a new directory that is removed when Python ends."""
+  return tempfile.mkdtemp(dir=_directory.name)
+
+
 # Feature key to eight values: arrays [8, ...] of features of a fixed length,
 # lists of lists of those of any length.
 _FIXED = {
@@ -574,13 +580,13 @@ def annotated_export(
   estimator = estimator_class(head, version, annotated=True)(
     hidden_units=hidden_units,
     feature_columns=case.columns(),
-    model_dir=tempfile.mkdtemp(dir=_directory.name),
+    model_dir=make_directory(),
     config=tf.estimator.RunConfig(tf_random_seed=3),
     **dict(HEADS[head][1], **arguments),
   )
   estimator.train(case.input_fn(head, form, repeat=True), steps=5)
   export_dir = estimator.export_saved_model(
-    tempfile.mkdtemp(dir=_directory.name), case.serving_input_receiver_fn(form)
+    make_directory(), case.serving_input_receiver_fn(form)
   )
   return tf.compat.as_str_any(export_dir)
 

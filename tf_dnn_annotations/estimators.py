@@ -84,7 +84,11 @@ def _annotated_spec(base, arguments, features, labels, config):
     config=config,
     warm_start_from=None,
   )
-  spec = base(**recorded).model_fn(
+  # Constructors check their arguments with ops, which the ordinary graph has
+  # not.
+  with tf.Graph().as_default():
+    estimator = base(**recorded)
+  spec = estimator.model_fn(
     features, labels, mode_keys.ModeKeys.PREDICT, config
   )
   outputs = annotations.annotate(graph, recorder, features, num_operations)
