@@ -12,7 +12,7 @@ from absl.testing import absltest
 
 import tf_dnn_annotations
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_ROOT = pathlib.Path(__file__).absolute().parents[1]
 
 
 def _build_wheel(directory):

@@ -1,0 +1,140 @@
+"""Imports point one way, and nothing is imported before it is needed."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+from absl.testing import absltest
+from absl.testing import parameterized
+
+_PACKAGE = pathlib.Path(__file__).absolute().parents[1] / 'tf_dnn_annotations'
+
+# Low to high: a module imports those before it alone.
+_ORDER = (
+  'names',
+  'path_integral',
+  'linear_regions',
+  'attributions',
+  'annotations',
+  'checkpoint_mismatch',
+  'estimators',
+  'feature_values',
+  'serialized_examples',
+  'annotated_model',
+  'baselines',
+  'targets',
+  'integrated_gradients',
+  'column_descriptions',
+  'example_files',
+  'attribution_files',
+  'attribution_summary',
+  'cli_parser',
+  'inspect_command',
+  'attribute_command',
+  'cli',
+  '__main__',
+)
+_NUMPY_ONLY = ('path_integral', 'linear_regions', 'attributions')
+_WRITER = ('checkpoint_mismatch', 'estimators')
+_READERS = _ORDER[_ORDER.index('feature_values') :]
+
+# What is loaded only once something needs it.
+_HEAVY = ('apache_beam', 'matplotlib', 'numpy', 'pandas', 'tensorflow', 'tqdm')
+_EXTRAS = ('apache_beam', 'matplotlib', 'pandas', 'tqdm')
+
+
+def _tree(module):
+  return ast.parse((_PACKAGE / f'{module}.py').read_text('utf-8'))
+
+
+def _imports(module):
+  """Returns the dotted names that a module imports, wherever in its file."""
+  names = set()
+  for node in ast.walk(_tree(module)):
+    if isinstance(node, ast.Import):
+      names.update(alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+      names.update(f'{node.module}.{alias.name}' for alias in node.names)
+  return names
+
+
+def _own_imports(module):
+  """Returns the modules of the package that a module imports."""
+  parts = [name.split('.') for name in _imports(module)]
+  return {
+    name[1]
+    for name in parts
+    if name[0] == _PACKAGE.name and len(name) > 1 and name[1] in _ORDER
+  }
+
+
+def _loaded_by(program, absent=()):
+  """Returns the packages that a program loads in a process of its own.
+
+  Args:
+    program: Python source.
+    absent: packages whose import fails in it, as if they were not installed.
+  """
+  program = (
+    f'import sys\nsys.modules.update(dict.fromkeys({absent!r}))\n{program}\n'
+    'print(*{name for name, module in sys.modules.items() if module})'
+  )
+  result = subprocess.run(
+    [sys.executable, '-c', program],
+    cwd=str(_PACKAGE.parent),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+  if result.returncode:
+    raise AssertionError(result.stderr)
+  return set(result.stdout.split())
+
+
+class LayeringTest(parameterized.TestCase):
+  def test_every_module_has_its_place(self):
+    modules = {path.stem for path in _PACKAGE.glob('*.py')} - {'__init__'}
+    self.assertCountEqual(modules, _ORDER)
+
+  @parameterized.parameters(*_ORDER)
+  def test_imports_point_one_way(self, module):
+    lower = set(_ORDER[: _ORDER.index(module)])
+    self.assertEmpty(_own_imports(module) - lower)
+
+  @parameterized.parameters(*_READERS)
+  def test_readers_do_not_import_the_writer(self, module):
+    self.assertEmpty(_own_imports(module) & set(_WRITER))
+
+  @parameterized.parameters(*_ORDER)
+  def test_only_estimators_imports_tensorflow_estimator(self, module):
+    imports_it = any(
+      name.split('.')[0] == 'tensorflow_estimator' for name in _imports(module)
+    )
+    # TensorFlow has another name for it, tf.estimator, loaded when used.
+    uses_it = any(
+      isinstance(node, ast.Attribute) and node.attr == 'estimator'
+      for node in ast.walk(_tree(module))
+    )
+    self.assertEqual(imports_it or uses_it, module == 'estimators')
+
+  @parameterized.parameters(*_NUMPY_ONLY)
+  def test_the_core_knows_no_framework(self, module):
+    loaded = _loaded_by(f'import {_PACKAGE.name}.{module}')
+    self.assertCountEqual(loaded & set(_HEAVY), ['numpy'])
+
+  def test_plain_import_loads_nothing_heavy(self):
+    loaded = _loaded_by(f'import {_PACKAGE.name}')
+    self.assertIn(_PACKAGE.name, loaded)
+    self.assertEmpty(loaded & {*_HEAVY, 'tensorflow_estimator'})
+
+  def test_readers_need_neither_tensorflow_estimator_nor_an_extra(self):
+    loaded = _loaded_by(
+      '\n'.join(f'import {_PACKAGE.name}.{module}' for module in _READERS[:-1]),
+      absent=('tensorflow_estimator',) + _EXTRAS,
+    )
+    self.assertIn('tensorflow', loaded)
+
+
+if __name__ == '__main__':
+  absltest.main()
