@@ -1,0 +1,6 @@
+"""`python -m tf_dnn_annotations` is the command `tf_dnn_annotations`."""
+
+from tf_dnn_annotations import cli
+
+if __name__ == '__main__':
+  cli.run()

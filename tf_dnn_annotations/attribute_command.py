@@ -1,0 +1,223 @@
+"""The command `attribute`: the examples in files to attributions in a file."""
+
+import itertools
+import os
+import re
+import sys
+import time
+
+import numpy as np
+
+from tf_dnn_annotations import annotated_model
+from tf_dnn_annotations import attribution_files
+from tf_dnn_annotations import attribution_summary
+from tf_dnn_annotations import column_descriptions
+from tf_dnn_annotations import example_files
+from tf_dnn_annotations import integrated_gradients
+
+
+def run(arguments):
+  """Writes the attributions of all examples and prints a summary.
+
+  Memory does not grow with the number of examples.
+
+  Args:
+    arguments: `argparse.Namespace` of the flags in cli_parser.py.
+
+  Raises:
+    ValueError, TypeError, OSError: the model, a file or an argument cannot be
+      used; names the file and the record of a bad example.
+  """
+  paths = example_files.find_files(arguments.examples)
+  baseline_paths = None
+  if arguments.baselines is not None:
+    baseline_paths = example_files.find_files(arguments.baselines)
+  inputs = {os.path.realpath(path) for path in paths + (baseline_paths or [])}
+  if os.path.realpath(arguments.output) in inputs:
+    raise ValueError(
+      f'--output={arguments.output} is one of the files to read. Give it '
+      'another name.'
+    )
+  with integrated_gradients.IntegratedGradients(arguments.export_dir) as ig:
+    csv_format = example_files.CsvFormat(
+      ig.model.features,
+      arguments.list_separator,
+      [text.strip() for text in arguments.missing.split(',')],
+      _warn,
+    )
+    if arguments.explain == 'probabilities' and ig.model.kind == 'regressor':
+      raise ValueError(
+        '--explain=probabilities is for classifiers; the model predicts '
+        'numbers. Leave it out to have the prediction explained.'
+      )
+    baselines = baseline_paths and list(
+      example_files.read_records(baseline_paths, csv_format)
+    )
+    attribute_fn = _attribute_fn(ig, arguments, baselines)
+    # Before anything is written: an argument that does not fit this model, as
+    # a label that it has not, is found without an example.
+    empty = attribute_fn([])
+    records = example_files.read_records(paths, csv_format)
+    batches = _batches(records, arguments.batch_size)
+    started = time.monotonic()
+    summary = _written(
+      ig.model, arguments, empty, batches, attribute_fn, _progress(paths)
+    )
+    seconds = time.monotonic() - started
+  _print_summary(arguments, ig.model, summary, seconds)
+
+
+def _attribute_fn(ig, arguments, baselines):
+  """Returns a function from a list of `Record`s to `Attributions`.
+
+  Args:
+    ig: `IntegratedGradients`.
+    arguments: `argparse.Namespace`.
+    baselines: list of `Record`, or None.
+  """
+  target = arguments.targets
+  # A label may look like a number; then it is the label that is meant.
+  is_number = re.fullmatch('-?[0-9]+', target)
+  if is_number and target not in (ig.model.labels or ()):
+    target = int(target)
+
+  def attribute(records):
+    try:
+      return ig.attribute(
+        [record.example for record in records],
+        baselines=baselines and [record.example for record in baselines],
+        targets=target,
+        output=arguments.explain,
+        method=arguments.method,
+        num_steps=arguments.num_steps,
+        max_rows=arguments.max_rows,
+      )
+    except ValueError as error:
+      # That of a baseline is the cause of another error.
+      is_baseline = isinstance(error.__cause__, annotated_model.RowError)
+      row_error = error.__cause__ if is_baseline else error
+      if not isinstance(row_error, annotated_model.RowError):
+        raise
+      record = (baselines if is_baseline else records)[row_error.row]
+      raise ValueError(f'{record.place}: {row_error.reason}') from error
+
+  return attribute
+
+
+def _batches(records, size):
+  while True:
+    batch = list(itertools.islice(records, size))
+    if not batch:
+      return
+    yield batch
+
+
+def _written(model, arguments, empty, batches, attribute_fn, progress):
+  """Writes the attributions of batches and returns their summary."""
+  summary = attribution_summary.AttributionSummary()
+  names, attributions_fn = _attributions_by(arguments, model, empty)
+  is_all = arguments.targets == 'all'
+  has_targets = model.num_outputs > 1
+  target_fields = ['target', 'target_id'] if has_targets else []
+  fields = ['row', *target_fields, 'output', 'baseline_output', 'gap']
+  with progress, attribution_files.AttributionWriter(
+    arguments.output, fields, names
+  ) as writer:
+    for batch in batches:
+      result = attribute_fn(batch)
+      num_targets = model.num_outputs if is_all else 1
+      first = summary.num_examples
+      rows = [first + i for i in range(len(batch)) for _ in range(num_targets)]
+      values = [rows]
+      if has_targets:
+        ids = result.targets.ravel().tolist()
+        labels = model.labels or range(model.num_outputs)
+        values += [[labels[i] for i in ids], ids]
+      values += [
+        attribution_files.numbers(part.ravel())
+        for part in (result.outputs, result.baseline_outputs, result.gap)
+      ]
+      writer.write(
+        [list(row) for row in zip(*values)],
+        attributions_fn(result).reshape(len(rows), len(names)),
+      )
+      summary.add(result)
+      progress.update(len(batch))
+  return summary
+
+
+def _attributions_by(arguments, model, empty):
+  """Returns (names, function from a result to an array [..., len(names)])."""
+  if arguments.by == 'column':
+    return empty.columns, lambda result: result.per_column()
+  if arguments.by == 'feature':
+    names = list(empty.per_feature())
+
+    def per_feature(result):
+      values = result.per_feature()
+      return np.stack([values[name] for name in names], axis=-1)
+
+    return names, per_feature
+
+  by_column = column_descriptions.element_names(
+    model.columns, arguments.export_dir
+  )
+  return (
+    [name for column in empty.columns for name in by_column[column]],
+    lambda result: np.concatenate(
+      [result.values[name] for name in result.columns], axis=-1
+    ),
+  )
+
+
+class _NoProgress(object):
+  """Stands in where no progress is shown."""
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *exc_info):
+    pass
+
+  def update(self, count):
+    pass
+
+
+def _progress(paths):
+  """Returns a context manager with `update`: a bar, if someone can see it."""
+  if not sys.stderr.isatty():
+    return _NoProgress()
+  try:
+    import tqdm
+  except ImportError:  # An extra.
+    return _NoProgress()
+  # A pass more over the files, cheap beside the attributions, tells how long
+  # it will take; over a network it is not cheap.
+  is_local = all(map(os.path.isfile, paths))
+  total = example_files.count_records(paths) if is_local else None
+  return tqdm.tqdm(total=total, unit=' examples', leave=False)
+
+
+def _warn(text):
+  # Over the bar, which is drawn again below.
+  start = '\r\x1b[K' if sys.stderr.isatty() else ''
+  print(f'{start}note: {text}', file=sys.stderr)
+
+
+def _print_summary(arguments, model, summary, seconds):
+  bar = '\N{FULL BLOCK}'
+  try:
+    bar.encode(sys.stdout.encoding or 'ascii')
+  except UnicodeEncodeError:
+    bar = '#'
+  unit = ''
+  if model.kind == 'classifier':
+    unit = 'probability' if arguments.explain == 'probabilities' else 'log-odds'
+  count = summary.num_examples
+  print(
+    f'Explained {count} example{"s" * (count != 1)} in {seconds:.1f} s'
+    + (f' ({count / seconds:,.0f} rows/s)' if count else '')
+  )
+  print(f'Wrote {arguments.output}')
+  print()
+  print(summary.text(unit, bar))

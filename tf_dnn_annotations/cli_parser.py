@@ -1,0 +1,326 @@
+"""The commands' arguments: what there is, help on it, and usage errors."""
+
+import argparse
+import difflib
+import sys
+
+from absl import flags
+from absl.flags import argparse_flags
+
+import tf_dnn_annotations
+from tf_dnn_annotations import attribution_files
+
+# Nothing here may load TensorFlow: see cli.py.
+
+PROGRAM = 'tf_dnn_annotations'
+COMMANDS = ('inspect', 'attribute')
+USAGE_ERROR = 2  # The exit code.
+
+_DESCRIPTION = """\
+Explains the predictions of a SavedModel that was exported from a
+DNNClassifierWithLayerAnnotations or one of its siblings: how much did each
+feature move the model's output away from its output at a baseline
+(Integrated Gradients)?
+"""
+
+_EPILOG = """\
+commands:
+  inspect     what a model reads, computes and predicts
+  attribute   attributions of the examples in files, as JSON lines or CSV
+
+A first look:
+  tf_dnn_annotations inspect export/1700000000
+  tf_dnn_annotations attribute export/1700000000 \\
+      --examples='data/*.csv' --output=attributions.csv
+
+`tf_dnn_annotations COMMAND --help` tells the flags of a command.
+"""
+
+_INSPECT = """\
+Shows which features the model in EXPORT_DIR reads, the columns it makes of
+them, what it predicts, its hidden layers and its signatures.
+"""
+
+_ATTRIBUTE = """\
+Explains the output of the model in EXPORT_DIR for each example: writes a row
+each with the explained output, the output at the baseline, and how much of the
+difference is due to each feature. These attributions sum to the difference,
+but for the gap, the error of the numerical integral. At the end prints which
+features matter most.
+"""
+
+_ATTRIBUTE_EPILOG = """\
+A row has:
+  row              number of the example, from 0, in the order of the files
+  target           the class that is explained: its label, or its id if the
+                   model has no labels (absent where there is one output)
+  target_id        its id (the same)
+  output           the model's output for the target
+  baseline_output  the same at the baseline; the mean if there are several
+  gap              output - baseline_output - the sum of the attributions
+  attributions     one number each; in CSV, columns attributions.<name>
+
+Examples:
+  tf_dnn_annotations attribute export/1700000000 \\
+      --examples='eval-*.tfrecord.gz' --output=why.jsonl --targets=all
+  tf_dnn_annotations attribute export/1700000000 --examples=clients.csv \\
+      --missing=NA --baselines=typical.csv --explain=probabilities \\
+      --output=why.csv.gz
+"""
+
+_METHODS = (
+  'auto',
+  'exact',
+  'gausslegendre',
+  'midpoint',
+  'trapezoid',
+  'left',
+  'right',
+)
+
+
+class _Parser(argparse_flags.ArgumentParser):
+  """Parses a command line; an error is a line on stderr and exit code 2."""
+
+  def __init__(self, **kwargs):
+    super().__init__(
+      # absl's own flags are for its developers; its two help flags as well.
+      inherited_absl_flags=None,
+      add_help=False,
+      allow_abbrev=False,
+      formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+        prog, max_help_position=26
+      ),
+      **kwargs,
+    )
+    self.add_argument(
+      '-h', '--help', action='help', help='show this help and exit'
+    )
+
+  def error(self, message):
+    # What argparse says has no full stop.
+    end = '' if message.endswith(('.', '?')) else '.'
+    self.exit(
+      USAGE_ERROR,
+      f'{self.prog}: error: {message}{end} See {self.prog} --help.\n',
+    )
+
+
+def _parser():
+  parser = _Parser(
+    prog=PROGRAM,
+    usage='%(prog)s COMMAND EXPORT_DIR [flags]',
+    description=_DESCRIPTION,
+    epilog=_EPILOG,
+  )
+  parser.add_argument(
+    '--version',
+    action='version',
+    version=f'{PROGRAM} {tf_dnn_annotations.__version__}',
+    help='show the version and exit',
+  )
+  # The epilog lists them, more legibly than argparse would.
+  commands = parser.add_subparsers(
+    prog=PROGRAM, dest='command', help=argparse.SUPPRESS
+  )
+
+  inspect = commands.add_parser(
+    'inspect',
+    usage='%(prog)s EXPORT_DIR [flags]',
+    description=_INSPECT,
+  )
+  _add_export_dir(inspect)
+  inspect.add_argument(
+    '--json', action='store_true', help='as one JSON object, for programs'
+  )
+
+  attribute = commands.add_parser(
+    'attribute',
+    usage='%(prog)s EXPORT_DIR --examples=FILES --output=FILE [flags]',
+    description=_ATTRIBUTE,
+    epilog=_ATTRIBUTE_EPILOG,
+  )
+  _add_export_dir(attribute)
+  _add_attribute_flags(attribute)
+
+  for command in (inspect, attribute):
+    command.add_argument(
+      '--debug',
+      action='store_true',
+      help='show tracebacks and what TensorFlow logs',
+    )
+  return parser
+
+
+def _add_export_dir(parser):
+  parser.add_argument(
+    'export_dir',
+    metavar='EXPORT_DIR',
+    help='directory of a SavedModel with layer annotations',
+  )
+
+
+def _add_attribute_flags(parser):
+  files = parser.add_argument_group('files')
+  files.add_argument(
+    '--examples',
+    metavar='FILES',
+    required=True,
+    help=(
+      'paths or globs, separated by commas (quote globs): *.csv or *.tsv with '
+      'a header of feature keys, or TFRecords of tf.Examples; gzipped or not'
+    ),
+  )
+  files.add_argument(
+    '--output',
+    metavar='FILE',
+    required=True,
+    type=_output_path,
+    help=(
+      f'file to write, *{", *".join(attribution_files.EXTENSIONS)}; it '
+      'appears when complete'
+    ),
+  )
+  files.add_argument(
+    '--baselines',
+    metavar='FILES',
+    help=(
+      'examples to compare with, as for --examples (default: zero in every '
+      'column); of several, the mean of the attributions is taken'
+    ),
+  )
+  files.add_argument(
+    '--missing',
+    metavar='TEXTS',
+    default='',
+    help=(
+      'texts, separated by commas, that mean "no value" in a CSV cell, as NA; '
+      'an empty cell always does'
+    ),
+  )
+  files.add_argument(
+    '--list_separator',
+    metavar='TEXT',
+    default='|',
+    help=(
+      'separates the values in a CSV cell of a feature that takes several '
+      '(default: %(default)s)'
+    ),
+  )
+
+  explained = parser.add_argument_group('what is explained')
+  explained.add_argument(
+    '--targets',
+    metavar='TARGET',
+    default='predicted',
+    help=(
+      "'predicted' for the class each example is predicted to be (default), "
+      "the label or id of a class, or 'all' for a row for each class"
+    ),
+  )
+  explained.add_argument(
+    '--explain',
+    choices=('logits', 'probabilities'),
+    default='logits',
+    help=(
+      "which output: logits (log-odds; a regressor's prediction; default) or "
+      'probabilities'
+    ),
+  )
+  explained.add_argument(
+    '--by',
+    choices=('feature', 'column', 'element'),
+    default='feature',
+    help=(
+      'one attribution for each feature (default), each feature column, or '
+      'each element of a column, as a word of a vocabulary'
+    ),
+  )
+
+  integral = parser.add_argument_group('the integral')
+  integral.add_argument(
+    '--method',
+    choices=_METHODS,
+    default='auto',
+    help='how to integrate (default: %(default)s)',
+  )
+  integral.add_argument(
+    '--num_steps',
+    metavar='N',
+    type=_positive_int,
+    help='points on the path of each example; more make the gap smaller',
+  )
+  integral.add_argument(
+    '--max_rows',
+    metavar='N',
+    type=_positive_int,
+    help=(
+      'most points (examples times steps) evaluated at once; fewer take less '
+      'memory (default: chosen by the size of the model)'
+    ),
+  )
+  integral.add_argument(
+    '--batch_size',
+    metavar='N',
+    type=_positive_int,
+    default=512,
+    help='examples read, explained and written at once (default: %(default)s)',
+  )
+
+
+def _output_path(text):
+  try:
+    attribution_files.check_path(text)
+  except ValueError as error:
+    raise argparse.ArgumentTypeError(str(error).rstrip('.')) from error
+  return text
+
+
+def _positive_int(text):
+  try:
+    value = int(text)
+  except ValueError:
+    value = 0
+  if value < 1:
+    raise argparse.ArgumentTypeError(
+      f'must be a whole number from 1 up; got {text!r}'
+    )
+  return value
+
+
+def parsed(argv):
+  """Returns the `argparse.Namespace` of a command line; exits if it is wrong.
+
+  Args:
+    argv: list of str, the program's name first, as absl's `app.run` gives it.
+  """
+  flags.FLAGS.mark_as_parsed()
+  parser = _parser()
+  words = argv[1:]
+  if not words:
+    parser.print_help(sys.stderr)
+    parser.exit(USAGE_ERROR)
+  if words[0] not in COMMANDS + ('-h', '--help', '--version'):
+    there_are = f'there are {" and ".join(COMMANDS)}'
+    parser.error(
+      f'the command comes first, {" or ".join(COMMANDS)}; got {words[0]!r}'
+      if words[0].startswith('-')
+      else f'no command {words[0]!r}; '
+      + _suggestion(words[0], COMMANDS, there_are)
+    )
+  arguments, unknown = parser.parse_known_args(words)
+  if unknown:
+    flag = unknown[0].split('=')[0]
+    known = [f'--{name}' for name in vars(arguments)]
+    parser.prog += f' {arguments.command}'
+    parser.error(
+      f'no flag {flag}; ' + _suggestion(flag, known, 'check the spelling')
+      if flag.startswith('-')
+      else f'one EXPORT_DIR is enough; got {unknown[0]!r} too. Quote globs'
+    )
+  return arguments
+
+
+def _suggestion(word, known, otherwise):
+  close = difflib.get_close_matches(word, known, n=1)
+  return f'did you mean {close[0]}?' if close else otherwise

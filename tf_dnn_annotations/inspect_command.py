@@ -1,0 +1,118 @@
+"""The command `inspect`: what a SavedModel reads, computes and predicts."""
+
+import json
+
+from tf_dnn_annotations import annotated_model
+from tf_dnn_annotations import column_descriptions
+
+
+def run(arguments):
+  """Prints what the model is.
+
+  Args:
+    arguments: `argparse.Namespace` with `export_dir` and `json`, a bool.
+
+  Raises:
+    FileNotFoundError, ValueError: it is no SavedModel with annotations.
+  """
+  with annotated_model.AnnotatedModel(arguments.export_dir) as model:
+    if arguments.json:
+      print(json.dumps(_description(model), indent=2, ensure_ascii=False))
+      return
+    print(_report(arguments.export_dir, model))
+
+
+def _description(model):
+  """Returns what `inspect` tells, as a JSON object."""
+  return {
+    'kind': model.kind,
+    'num_outputs': model.num_outputs,
+    'num_classes': model.num_classes,
+    'labels': model.labels,
+    'hidden_units': model.hidden_units,
+    'takes_examples': model.takes_examples,
+    'signatures': model.signatures,
+    'features': [
+      {
+        'key': feature.key,
+        'dtype': feature.dtype.name,
+        'shape': feature.shape,
+        'is_sparse': feature.is_sparse,
+      }
+      for feature in model.features.values()
+    ],
+    'columns': [dict(column._asdict()) for column in model.columns],
+  }
+
+
+def _report(export_dir, model):
+  """Returns what `inspect` tells, for a person."""
+  if model.kind == 'classifier':
+    predicts = f'one of {model.num_classes} classes'
+    if model.labels:
+      predicts += ': ' + _shortened(model.labels)
+  else:
+    count = model.num_outputs
+    predicts = 'a number' if count == 1 else f'{count} numbers'
+  receives = (
+    'serialized tf.Examples' if model.takes_examples else 'raw features'
+  )
+  units = ', '.join(map(str, model.hidden_units)) or 'not annotated'
+  width = sum(column.width for column in model.columns)
+  sections = [
+    _table(
+      [
+        ('SavedModel', export_dir),
+        ('predicts', predicts),
+        ('receives', receives),
+        ('hidden layers', units + (' units' if model.hidden_units else '')),
+        ('signatures', ', '.join(model.signatures)),
+      ]
+    ),
+    f'Features ({len(model.features)})',
+    _table(
+      [('  key', 'type', 'values')]
+      + [
+        ('  ' + feature.key, feature.dtype.name, _values(feature))
+        for feature in model.features.values()
+      ]
+    ),
+    f'Feature columns ({len(model.columns)}), {width} elements wide together',
+    _table(
+      [('  column', 'width', 'kind', 'of features')]
+      + [
+        (
+          '  ' + column.name,
+          str(column.width),
+          column_descriptions.kind(column),
+          ', '.join(column.feature_keys),
+        )
+        for column in model.columns
+      ]
+    ),
+  ]
+  return '{}\n\n{}\n{}\n\n{}\n{}'.format(*sections)
+
+
+def _shortened(labels, most=12):
+  if len(labels) <= most:
+    return ', '.join(labels)
+  return ', '.join(labels[:most]) + f', and {len(labels) - most} more'
+
+
+def _values(feature):
+  if feature.is_sparse:
+    return 'any number'
+  if feature.shape is None:
+    return 'unknown shape'
+  dimensions = ['?' if size is None else str(size) for size in feature.shape]
+  return ' x '.join(dimensions) or '1'
+
+
+def _table(rows):
+  """Returns rows of str as lines with the cells below each other."""
+  widths = [max(map(len, cells)) for cells in zip(*rows)]
+  return '\n'.join(
+    '  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+    for row in rows
+  )
