@@ -132,7 +132,7 @@ class Case(
             for key, values in self.raw_features(extra_keys).items()
           }
         )
-      ).SerializeToString()
+      ).SerializeToString(deterministic=True)
       for row in range(NUM_ROWS)
     ]
 
