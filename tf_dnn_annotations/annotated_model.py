@@ -365,7 +365,7 @@ class AnnotatedModel(object):
     """Runs the model; names the row at which it fails."""
     try:
       return self._run(fetches, feed)
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+    except serialized_examples.ROW_ERRORS as error:
       row, reason = self._failing_row(fetches, feed, error)
       if row is None:
         raise ValueError(f'`examples` cannot be read: {reason}') from error
@@ -380,11 +380,11 @@ class AnnotatedModel(object):
       try:
         self._run(fetches, feature_values.rows(feed, low, middle))
         low = middle
-      except tf.errors.OpError as half_error:
+      except serialized_examples.ROW_ERRORS as half_error:
         error, high = half_error, middle
     try:
       self._run(fetches, feature_values.rows(feed, low, high))
-    except tf.errors.OpError as row_error:
+    except serialized_examples.ROW_ERRORS as row_error:
       return low, serialized_examples.reason(row_error)
     return None, serialized_examples.reason(error)
 

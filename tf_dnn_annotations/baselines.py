@@ -41,15 +41,18 @@ def points(model, baselines, examples, x, output, max_rows):
         f'{sorted(map(str, keys - columns))}.'
       )
     baselines = {
-      key: [value] if np.ndim(value) == 0 else value
+      key: [value] if _is_single(value) else value
       for key, value in baselines.items()
     }
   elif isinstance(baselines, bytes):
     baselines = [baselines]
   try:
     points = model.points_of_examples(baselines, output, max_rows)
-  except annotated_model.RowError as error:
-    raise ValueError(f'`baselines`: {error}') from error
+  except (TypeError, ValueError) as error:
+    # The same words, said of this argument.
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    reason = str(error).replace('`examples`', 'raw examples')
+    raise kind(f'`baselines`: {reason}') from error
   if not len(points.outputs):
     raise ValueError(
       '`baselines` must hold at least one example; got none. Leave it out '
@@ -63,6 +66,11 @@ def points(model, baselines, examples, x, output, max_rows):
     )
     for k in range(len(points.outputs))
   ]
+
+
+def _is_single(value):
+  # Not np.ndim: it refuses lists of different lengths.
+  return np.isscalar(value) or isinstance(value, np.ndarray) and not value.ndim
 
 
 def _processed(model, baselines, x):
@@ -93,7 +101,8 @@ def _processed(model, baselines, x):
     if value.ndim < 2:
       value = np.broadcast_to(value, (1, column.width))
     values[column.name] = value.astype(dtype)
-  rows = max(len(value) for value in values.values())
+  # One, or as many as the examples, which may be none.
+  rows = 1 if all(len(v) == 1 for v in values.values()) else num_rows
   return {
     name: np.broadcast_to(value, (rows, value.shape[1]))
     for name, value in values.items()

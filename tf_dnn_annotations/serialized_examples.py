@@ -2,6 +2,14 @@
 
 import tensorflow.compat.v1 as tf
 
+# What a bad example raises. TensorFlow quotes bytes that it cannot parse, which
+# Python then may not be able to decode.
+ROW_ERRORS = (
+  tf.errors.InvalidArgumentError,
+  tf.errors.DataLossError,
+  UnicodeDecodeError,
+)
+
 _PARSE_OPS = ('ParseExample', 'ParseExampleV2')
 
 
@@ -67,7 +75,8 @@ def checked(examples):
 
 def reason(error):
   """Returns what a TensorFlow error says, without the graph's stack trace."""
-  lines = error.message.strip().splitlines()
+  message = getattr(error, 'message', 'Could not parse example input')
+  lines = message.strip().splitlines()
   lines = [line.strip() for line in lines if line.strip()]
   skipped = ('Graph execution error', 'Detected at', 'File ', 'Node:', '[[')
   lines = [line for line in lines if not line.startswith(skipped)]
