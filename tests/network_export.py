@@ -116,9 +116,11 @@ def examples(**features):
 
 def _feature(values):
   values = np.ravel(np.array(values, object)).tolist()
-  if values and isinstance(values[0], bytes):
+  if not values:
+    return tf.train.Feature()
+  if isinstance(values[0], bytes):
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-  if values and isinstance(values[0], (int, np.integer)):
+  if isinstance(values[0], (int, np.integer)):
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
   return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 

@@ -273,3 +273,18 @@ def random_batch_norms(seed, hidden_units):
     }
     for units in hidden_units
   ]
+
+
+def whole_numbers(seed, sizes, **arguments):
+  """Returns a `Network` of small whole weights.
+
+  At inputs that are multiples of 1/4, and with a number of nodes that is a
+  power of two, float32 has room for every number on the way: an equality that
+  must hold holds for the bits.
+  """
+  rng = np.random.RandomState(seed)
+  layers = [
+    (rng.randint(-2, 3, (fan_in, units)), rng.randint(-3, 4, units))
+    for fan_in, units in zip(sizes[:-1], sizes[1:])
+  ]
+  return Network(layers, **arguments)
