@@ -14,13 +14,17 @@ _PACKAGE = pathlib.Path(__file__).absolute().parents[1] / 'tf_dnn_annotations'
 _ORDER = (
   'names',
   'path_integral',
+  'quadrature',
+  'region_weights',
   'linear_regions',
+  'column_attributions',
   'attributions',
   'annotations',
   'checkpoint_mismatch',
   'estimators',
   'feature_values',
   'serialized_examples',
+  'network',
   'annotated_model',
   'baselines',
   'targets',
@@ -35,7 +39,7 @@ _ORDER = (
   'cli',
   '__main__',
 )
-_NUMPY_ONLY = ('path_integral', 'linear_regions', 'attributions')
+_NUMPY_ONLY = _ORDER[_ORDER.index('names') + 1 : _ORDER.index('annotations')]
 _WRITER = ('checkpoint_mismatch', 'estimators')
 _READERS = _ORDER[_ORDER.index('feature_values') :]
 
