@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from tf_dnn_annotations import annotations
 from tf_dnn_annotations import feature_values
 from tf_dnn_annotations import names
+from tf_dnn_annotations import network
 from tf_dnn_annotations import serialized_examples
 
 RowError = feature_values.RowError
@@ -35,15 +36,14 @@ class Column(
   __slots__ = ()
 
 
-class Points(
-  collections.namedtuple('Points', ['columns', 'first_layer', 'outputs'])
-):
+class Points(collections.namedtuple('Points', ['columns', 'path', 'outputs'])):
   """What a model computed at n points of its processed space.
 
   Attributes:
-    columns: {column name: [n, width]}, float.
-    first_layer: [n, units], the pre-activation of the first hidden layer, or
-      None where it is not annotated.
+    columns: {column name: float [n, width]}.
+    path: {name: float [n, size]}, where the points lie in the space in which
+      paths are followed: {'first_layer': the first dense layer's
+      pre-activation}, or the columns themselves.
     outputs: [n, num_outputs].
   """
 
@@ -64,6 +64,11 @@ class AnnotatedModel(object):
     hidden_units: list of the hidden layers' widths.
     signatures: sorted list of the names of the SavedModel's signatures.
     takes_examples: whether it parses serialized tf.Examples itself.
+    network: `linear_regions.Network` from the first layer to the logits, None
+      if it is not known to be piecewise linear.
+    unrecognized: None, or why there is no `network`.
+    kernel: float [width of all columns, units], the kernel of the first dense
+      layer, rows in the order of the columns; None if it was not found.
     num_calls: how often the model was run so far.
     rows_a_call: number of rows that bounds the memory of a call.
   """
@@ -134,6 +139,7 @@ class AnnotatedModel(object):
       else {}
     )
     self._outputs = self._output_tensors(predict)
+    self._read_network()
     self.num_outputs = self._outputs['logits'].shape.as_list()[-1]
     self.num_classes = self.num_outputs if self.kind == 'classifier' else None
     self.labels = self._labels(predict)
@@ -145,6 +151,35 @@ class AnnotatedModel(object):
       1,
       _NUMBERS_A_CALL
       // (4 * (width + sum(self.hidden_units) + self.num_outputs)),
+    )
+
+  def _read_network(self):
+    """Finds the space in which paths are followed, and the dense layers."""
+    found = self._found
+    columns = list(found.columns.values())
+    self.network, self.unrecognized, self.kernel = None, None, None
+    first_layer = found.hidden_layers[0] if found.hidden_layers else None
+    kernel = None
+    try:
+      if self._outputs['logits'] is not found.logits and self.num_logits > 1:
+        raise network.UnrecognizedError(
+          'the prediction is not the logits themselves'
+        )
+      dense = network.read(columns, found.logits, self._value)
+      self.network, first_layer, kernel = dense
+    except network.UnrecognizedError as error:
+      self.unrecognized = str(error)
+      if first_layer is not None:
+        try:
+          kernel = network.first_kernel(columns, first_layer)
+        except network.UnrecognizedError:
+          first_layer = None
+    if kernel is not None:
+      self.kernel = self._value(kernel)
+    self._path_tensors = (
+      dict(found.columns)
+      if first_layer is None
+      else {'first_layer': first_layer}
     )
 
   def _output_tensors(self, predict):
@@ -196,13 +231,19 @@ class AnnotatedModel(object):
     self._check_open()
     chunk = max_rows or self.rows_a_call
     fetches = {
+      'features': {
+        key: tensor
+        for key, tensor in self._found.features.items()
+        if tensor.dtype.is_floating
+      },
       'columns': self._found.columns,
-      'first_layer': self._found.hidden_layers[:1],
+      'path': self._path_tensors,
       'outputs': self._outputs[output],
     }
     results = []
     for first_row, feed in self._feeds(examples, chunk):
       fetched = self._run_rows(fetches, feed, first_row)
+      feature_values.check_finite(fetched['features'], first_row=first_row)
       feature_values.check_finite(
         fetched['columns'], 'the value of column', first_row
       )
@@ -214,9 +255,10 @@ class AnnotatedModel(object):
         name: np.concatenate([r['columns'][name] for r in results])
         for name in self._found.columns
       },
-      np.concatenate([r['first_layer'][0] for r in results])
-      if self._found.hidden_layers
-      else None,
+      {
+        name: np.concatenate([r['path'][name] for r in results])
+        for name in self._path_tensors
+      },
       np.concatenate([r['outputs'] for r in results]),
     )
 
@@ -225,84 +267,68 @@ class AnnotatedModel(object):
     self._check_open()
     num_rows = len(next(iter(columns.values())))
     chunk = max_rows or self.rows_a_call
-    fetches = [self._found.hidden_layers[:1], self._outputs[output]]
-    first_layer, outputs = [], []
+    fetches = [self._path_tensors, self._outputs[output]]
+    results = []
     for start in range(0, max(num_rows, 1), chunk):
-      layer, values = self._run(
-        fetches,
-        {
-          self._found.columns[name]: value[start : start + chunk]
-          for name, value in columns.items()
-        },
-      )
-      first_layer.extend(layer)
-      outputs.append(values)
+      feed = {
+        self._found.columns[name]: value[start : start + chunk]
+        for name, value in columns.items()
+      }
+      results.append(self._run(fetches, feed))
     return Points(
       columns,
-      np.concatenate(first_layer) if first_layer else None,
-      np.concatenate(outputs),
+      {
+        name: np.concatenate([path[name] for path, _ in results])
+        for name in self._path_tensors
+      },
+      np.concatenate([outputs for _, outputs in results]),
     )
 
-  def gradients(self, output, selection, columns=None, first_layer=None):
-    """Computes gradients of a weighted sum of the outputs of each row.
+  def gradients(self, output, path, targets):
+    """Computes the gradients of outputs with respect to points of a path.
 
     Args:
       output: 'logits' or 'probabilities'.
-      selection: float [n, num_outputs], the outputs' weights.
-      columns: {column name: [n, width]}, or
-      first_layer: [n, units]: the points, in one space or the other.
+      path: {name: float [n, size]}, as in `Points.path`.
+      targets: int [n], the output of each row; None for all outputs.
 
     Returns:
-      The gradients with respect to the points, in the same form.
+      {name: [n, T, size]} with T = 1 or num_outputs.
     """
     self._check_open()
-    in_columns = first_layer is None
-    points = (
-      self._found.columns if in_columns else {'': self._found.hidden_layers[0]}
+    feed = {self._path_tensors[name]: value for name, value in path.items()}
+    if targets is not None:
+      weights, gradients = self._gradient_tensors(output, None)
+      selection = np.zeros((len(targets), self.num_outputs))
+      selection[np.arange(len(targets)), targets] = 1
+      feed[weights] = selection
+      fetched = self._run(gradients, feed)
+      return {name: value[:, np.newaxis] for name, value in fetched.items()}
+    # One run: the outputs share the forward pass.
+    fetched = self._run(
+      [self._gradient_tensors(output, k)[1] for k in range(self.num_outputs)],
+      feed,
     )
-    weights, gradients = self._gradient_tensors(
-      ('output', output, in_columns),
-      lambda: (self._outputs[output], points),
-    )
-    values = columns if in_columns else {'': first_layer}
-    feed = {points[name]: value for name, value in values.items()}
-    feed[weights] = selection
-    fetched = self._run(gradients, feed)
-    return fetched if in_columns else fetched['']
+    return {
+      name: np.stack([gradients[name] for gradients in fetched], axis=1)
+      for name in path
+    }
 
-  def columns_gradients(self, first_layer_gradients, columns):
-    """Carries gradients from the first hidden layer back to the columns.
+  def _gradient_tensors(self, output, target):
+    """Returns (weights, {name: gradient}) of an output, made once.
 
-    The first layer is affine, so this is a product with its kernel.
-
-    Args:
-      first_layer_gradients: [n, units].
-      columns: {column name: [n, width]}.
-
-    Returns:
-      {column name: [n, width]}.
+    The gradient is that of one output, or of the sum of all of them by the
+    placeholder `weights` [batch, num_outputs] if `target` is None.
     """
-    self._check_open()
-    layer = self._found.hidden_layers[0]
-    weights, gradients = self._gradient_tensors(
-      ('first_layer',), lambda: (layer, self._found.columns)
-    )
-    feed = {self._found.columns[name]: value for name, value in columns.items()}
-    feed[weights] = first_layer_gradients
-    return self._run(gradients, feed)
-
-  @property
-  def has_first_layer(self):
-    """Whether the pre-activation of hidden layer 0 is annotated."""
-    return bool(self._found.hidden_layers)
-
-  def _gradient_tensors(self, key, outputs_and_inputs):
-    """Returns (weights placeholder, {name: gradient tensor}), made once."""
+    key = output, target
     if key not in self._gradients:
       with self._graph.as_default():
-        outputs, inputs = outputs_and_inputs()
-        weights = tf.placeholder(outputs.dtype, [None, None])
-        tensors = list(inputs.values())
+        outputs, weights = self._outputs[output], None
+        if target is None:
+          weights = tf.placeholder(outputs.dtype, [None, None])
+        else:
+          outputs = outputs[:, target]
+        tensors = list(self._path_tensors.values())
         gradients = tf.gradients(
           outputs, tensors, grad_ys=weights, stop_gradients=tensors
         )
@@ -311,8 +337,23 @@ class AnnotatedModel(object):
           tf.zeros_like(tensor) if gradient is None else gradient
           for tensor, gradient in zip(tensors, gradients)
         ]
-        self._gradients[key] = weights, dict(zip(inputs, gradients))
+        self._gradients[key] = (
+          weights,
+          dict(zip(self._path_tensors, gradients)),
+        )
     return self._gradients[key]
+
+  @property
+  def num_logits(self):
+    """The number of logits: 1 for a binary classifier."""
+    return self._found.logits.shape.as_list()[-1]
+
+  @property
+  def class_logits(self):
+    """float [num_outputs, num_logits]: the outputs as sums of the logits."""
+    if self.kind == 'classifier' and self.num_logits == 1:
+      return np.array([[-1.0], [1.0]])
+    return np.eye(self.num_outputs)
 
   def _feeds(self, examples, chunk):
     """Yields (index of the first row, feed) of chunks of the examples."""
@@ -328,14 +369,9 @@ class AnnotatedModel(object):
     for start in range(0, len(examples), chunk):
       serialized = examples[start : start + chunk]
       if self.takes_examples:
-        feed = {self._serialized: np.array(serialized, object)}
-        values = self._run_rows(self._found.features, feed, start)
-        feature_values.check_finite(values, first_row=start)
-        yield start, feed
+        yield start, {self._serialized: np.array(serialized, object)}
       else:
-        values = self._parsed(serialized, start)
-        feature_values.check_finite(values, first_row=start)
-        yield start, self._feed(values)
+        yield start, self._feed(self._parsed(serialized, start))
 
   def _feed(self, values):
     return {self._found.features[key]: value for key, value in values.items()}
@@ -396,6 +432,10 @@ class AnnotatedModel(object):
       )
       for column in self.columns
     }
+
+  def _value(self, tensor):
+    """Returns the value of a tensor that depends on no input."""
+    return self._session.run(tensor)
 
   def _run(self, fetches, feed):
     self.num_calls += 1

@@ -23,6 +23,11 @@ class Attributions:
     baseline_outputs: F(x'), of the same shape; the mean over baselines.
     gap: F(x) - F(x') - the sum of the attributions, of the same shape.
     targets: class ids (a regressor: indices of outputs), int64 of that shape.
+    num_nodes: int64 [n], how many nodes each row took, or linear regions if
+      the integral is exact; summed over baselines.
+    error_estimate: float32 [n], the estimated error of the integral, in the
+      unit of the output: of method 'auto', where it refines, the sum over the
+      path's elements of the change in the last refinement; else |gap|.
     feature_keys: {column name: keys of the features that the column reads}.
   """
 
@@ -32,6 +37,8 @@ class Attributions:
   baseline_outputs: np.ndarray
   gap: np.ndarray
   targets: np.ndarray
+  num_nodes: np.ndarray
+  error_estimate: np.ndarray
   feature_keys: Mapping[str, Tuple[str, ...]]
 
   def per_column(self):

@@ -61,11 +61,16 @@ def points(model, baselines, examples, x, output, max_rows):
   return [
     annotated_model.Points(
       {name: value[k : k + 1] for name, value in points.columns.items()},
-      None if points.first_layer is None else points.first_layer[k : k + 1],
+      {name: value[k : k + 1] for name, value in points.path.items()},
       points.outputs[k : k + 1],
     )
     for k in range(len(points.outputs))
   ]
+
+
+def _is_single(value):
+  # Not np.ndim: it refuses lists of different lengths.
+  return np.isscalar(value) or isinstance(value, np.ndarray) and not value.ndim
 
 
 def _is_single(value):

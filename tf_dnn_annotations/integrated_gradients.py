@@ -4,18 +4,26 @@ Source: Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks",
 ICML 2017 (arXiv 1703.01365), equation 1.
 """
 
+import warnings
+
 import numpy as np
 
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attributions
 from tf_dnn_annotations import baselines as baseline_points
+from tf_dnn_annotations import column_attributions
+from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_integral
+from tf_dnn_annotations import quadrature
 from tf_dnn_annotations import targets as target_ids
 
 # Nodes of a rule unless told otherwise.
 DEFAULT_NUM_STEPS = 128
 
 _OUTPUTS = ('logits', 'probabilities')
+
+# How well float32 knows an output of size 1, a few roundings.
+_ROUNDING = 1e-6
 
 
 class IntegratedGradients(object):
@@ -27,7 +35,10 @@ class IntegratedGradients(object):
                 dF/dx_i at x' + a (x - x')
 
   with x the columns' values of an example, x' those of the baseline and F an
-  output of the model. An instance may be used as a context manager.
+  output of the model. Where the first hidden layer is known, the path is
+  followed in its pre-activation z: the layer is affine, so z moves on a
+  straight line too, and the kernel is applied once a row in place of once a
+  node. An instance may be used as a context manager.
 
   Attributes:
     model: the `annotated_model.AnnotatedModel`.
@@ -51,6 +62,7 @@ class IntegratedGradients(object):
     method='auto',
     num_steps=None,
     max_rows=None,
+    tolerance=1e-3,
   ):
     """Returns the Integrated Gradients of each row.
 
@@ -70,177 +82,216 @@ class IntegratedGradients(object):
         'predicted' is that one.
       output: 'logits' (log-odds; a regressor's is its prediction) or
         'probabilities' (in [0, 1]).
-      method: 'auto' (now gausslegendre), or one of
-        `path_integral.RULE_NAMES`.
-      num_steps: number of nodes on the path of each row; 128 by default.
+      method: 'exact': the finite sum over the linear regions of a network of
+        ReLU, ReLU6, leaky ReLU or identity activations, with or without batch
+        normalization. One of `path_integral.RULE_NAMES`: that rule with
+        `num_steps` nodes. 'auto': exact where that is affordable, otherwise
+        nodes are added until `tolerance` is met.
+      num_steps: number of nodes on the path of each row, 128 by default, for
+        the rules; where 'auto' adds nodes, the most that it takes, 1025 by
+        default. Without effect on the exact sum.
       max_rows: most rows (examples times steps) in one model call. By default
         as many as keep a call within about 64 MiB.
+      tolerance: where 'auto' adds nodes, the error at which it stops, relative
+        to the sum of the absolute attributions (on the first layer's units).
 
     Returns:
       `attributions.Attributions`.
 
     Raises:
-      ValueError: an argument is out of its range, a feature is missing, not
-        known or of a wrong shape. An example that cannot be parsed or holds a
-        NaN raises a `annotated_model.RowError`, which names its row.
+      ValueError: an argument is out of its range, 'exact' is asked of another
+        network, a feature is missing, not known or of a wrong shape. An
+        example that cannot be parsed or holds a NaN raises a
+        `annotated_model.RowError`, which names its row.
       TypeError: an argument or a feature of the wrong type.
+
+    Warns:
+      RuntimeWarning: 'auto' did not meet `tolerance` on some rows.
     """
     model = self.model
     self._check_output(output)
-    nodes, weights = _nodes_and_weights(method, num_steps)
-    if max_rows is not None and (
-      isinstance(max_rows, bool)
-      or not isinstance(max_rows, (int, np.integer))
-      or max_rows < 1
-    ):
-      raise ValueError(
-        f'`max_rows` must be a positive integer; got {max_rows!r}. Leave it '
-        'out to have it chosen by the size of the model.'
-      )
+    _check_positive('max_rows', max_rows)
+    engine = self._engine(output, method, num_steps, tolerance)
     x = model.points_of_examples(examples, output, max_rows)
     starts = baseline_points.points(
       model, baselines, examples, x, output, max_rows
     )
+    num_rows = len(x.outputs)
     is_all = isinstance(targets, str) and targets == 'all'
-    if is_all:
-      num_rows = len(x.outputs)
-      ids = np.tile(np.arange(model.num_outputs), (num_rows, 1))
-    else:
-      ids = target_ids.ids(model, targets, x.outputs)[:, np.newaxis]
+    ids = None if is_all else target_ids.ids(model, targets, x.outputs)
 
-    # [n, number of targets a row], and the same with each column's width.
-    outputs = np.take_along_axis(x.outputs.astype(np.float64), ids, axis=1)
-    baseline_outputs = np.zeros(ids.shape)
-    sums = [0.0] * ids.shape[1]
-    for start in starts:
-      start_outputs = np.broadcast_to(start.outputs, x.outputs.shape)
-      baseline_outputs += np.take_along_axis(
-        start_outputs.astype(np.float64), ids, axis=1
-      )
-      for k in range(ids.shape[1]):
-        part = self._attribute(
-          x, start, ids[:, k], output, nodes, weights, max_rows
-        )
-        sums[k] = {
-          name: value + (sums[k][name] if sums[k] else 0.0)
-          for name, value in part.items()
-        }
-    baseline_outputs /= len(starts)
+    # Everything has an axis for the targets: one a row, or all of them.
+    outputs = _of_targets(x.outputs, ids)
+    baseline_outputs = np.zeros(outputs.shape)
     values = {
-      column.name: np.stack([s[column.name] for s in sums], axis=1)
-      / len(starts)
+      column.name: np.zeros(outputs.shape + (column.width,), np.float32)
       for column in model.columns
     }
+    num_nodes = np.zeros(num_rows, np.int64)
+    errors = np.zeros(num_rows)
+    for start in starts if num_rows else ():
+      start_outputs = np.broadcast_to(start.outputs, x.outputs.shape)
+      start_outputs = _of_targets(start_outputs, ids)
+      baseline_outputs += start_outputs / len(starts)
+      integrals, nodes, error = engine(
+        start, x, ids, start_outputs, outputs, max_rows or model.rows_a_call
+      )
+      num_nodes += nodes
+      errors += error / len(starts)
+      if 'first_layer' in integrals and model.kernel is not None:
+        column_attributions.add(
+          values,
+          integrals['first_layer'],
+          model.kernel,
+          x.columns,
+          start.columns,
+          1 / len(starts),
+        )
+      else:
+        for name, value in values.items():
+          difference = x.columns[name] - start.columns[name]
+          value += difference[:, np.newaxis] * integrals[name] / len(starts)
     gap = outputs - baseline_outputs
-    gap = gap - sum(value.sum(axis=-1) for value in values.values())
-    result = dict(outputs=outputs, baseline_outputs=baseline_outputs, gap=gap)
-    if not is_all:
+    for value in values.values():
+      gap -= value.sum(axis=-1, dtype=np.float64)
+    errors = np.where(
+      np.isnan(errors), np.abs(gap).max(axis=1, initial=0), errors
+    )
+    if is_all:
+      ids = np.tile(np.arange(model.num_outputs), (num_rows, 1))
+    else:
       values = {name: value[:, 0] for name, value in values.items()}
-      result = {name: value[:, 0] for name, value in result.items()}
-      ids = ids[:, 0]
+      outputs, baseline_outputs, gap = (
+        value[:, 0] for value in (outputs, baseline_outputs, gap)
+      )
     return attributions.Attributions(
-      values={name: v.astype(np.float32) for name, v in values.items()},
+      values=values,
       columns=[column.name for column in model.columns],
+      outputs=outputs.astype(np.float32),
+      baseline_outputs=baseline_outputs.astype(np.float32),
+      gap=gap.astype(np.float32),
       targets=ids,
+      num_nodes=num_nodes,
+      error_estimate=errors.astype(np.float32),
       feature_keys={c.name: c.feature_keys for c in model.columns},
-      **{name: v.astype(np.float32) for name, v in result.items()},
     )
 
-  def _attribute(self, x, start, ids, output, nodes, weights, max_rows):
-    """Returns {column name: float64 [n, width]} for one target a row.
+  def attribute_batches(self, batches, **kwargs):
+    """Yields the attributions of one batch of examples after the other.
 
-    Where the first hidden layer's pre-activation z is annotated, the path is
-    followed in z: the layer is affine, so z moves on a straight line too, and
-    the kernel is applied once a row in place of once a node.
-    """
-    model = self.model
-    names = [column.name for column in model.columns]
-    differences = {
-      name: x.columns[name].astype(np.float64) - start.columns[name]
-      for name in names
-    }
-    if model.has_first_layer:
-      gradients = self._mean_gradients(
-        {'': x.first_layer},
-        {'': start.first_layer},
-        ids,
-        nodes,
-        weights,
-        max_rows,
-        lambda selection, points: {
-          '': model.gradients(output, selection, first_layer=points[''])
-        },
-      )['']
-      chunk = max_rows or model.rows_a_call
-      parts = [
-        model.columns_gradients(
-          gradients[i : i + chunk],
-          {name: x.columns[name][i : i + chunk] for name in names},
-        )
-        for i in range(0, len(ids), chunk)
-      ]
-      means = {
-        name: np.concatenate([part[name] for part in parts])
-        if parts
-        else np.zeros_like(x.columns[name])
-        for name in names
-      }
-    else:
-      means = self._mean_gradients(
-        x.columns,
-        start.columns,
-        ids,
-        nodes,
-        weights,
-        max_rows,
-        lambda selection, points: model.gradients(
-          output, selection, columns=points
-        ),
-      )
-    return {name: differences[name] * means[name] for name in names}
-
-  def _mean_gradients(
-    self, ends, starts, ids, nodes, weights, max_rows, gradient_fn
-  ):
-    """Returns {name: float64 [n, size]}: sum_k weights[k] * dF at node k.
-
-    Rows and nodes are laid out one behind the other and cut into calls of
-    `max_rows`, wherever that cuts a row's path.
+    For streams: no more than one batch is held at a time.
 
     Args:
-      ends, starts: {name: [n or 1, size]}, the ends of the paths.
-      ids: [n], the targets.
-      nodes, weights: [num_steps].
-      max_rows: most points in one call, or None.
-      gradient_fn: function of (selection, {name: points}) that returns
-        {name: gradients}.
+      batches: iterable of what `attribute` takes as `examples`.
+      **kwargs: the other arguments of `attribute`, the same for all batches.
+
+    Yields:
+      `attributions.Attributions`, one a batch.
     """
-    num_steps, num_rows = len(nodes), len(ids)
-    sums = {
-      name: np.zeros((num_rows, end.shape[1])) for name, end in ends.items()
-    }
-    starts = {
-      name: np.broadcast_to(start, ends[name].shape)
-      for name, start in starts.items()
-    }
-    chunk = max_rows or self.model.rows_a_call
-    for first in range(0, num_rows * num_steps, chunk):
-      point = np.arange(first, min(first + chunk, num_rows * num_steps))
-      row, step = np.divmod(point, num_steps)
-      points = {}
-      for name, end in ends.items():
-        position = nodes[step, np.newaxis].astype(end.dtype)
-        start = starts[name][row]
-        points[name] = start + position * (end[row] - start)
-      selection = np.zeros((len(point), self.model.num_outputs))
-      selection[np.arange(len(point)), ids[row]] = weights[step]
-      # The points of a row stand together: one sum for each run of them.
-      first_of_row = np.flatnonzero(np.diff(row, prepend=-1))
-      for name, gradient in gradient_fn(selection, points).items():
-        sums[name][row[first_of_row]] += np.add.reduceat(
-          gradient, first_of_row, axis=0, dtype=np.float64
-        )
-    return sums
+    for examples in batches:
+      yield self.attribute(examples, **kwargs)
+
+  def _engine(self, output, method, num_steps, tolerance):
+    """Returns the function that integrates, as the arguments ask for it.
+
+    Returns:
+      function of (start, x, ids, start_outputs, outputs, max_points), the ends
+      of the paths as `Points`, the targets int [n] or None, the outputs there
+      [n, T] and the most points in a model call, that returns (integrals
+      {name: [n, T, size]} of dF with respect to the path, num_nodes [n],
+      errors [n], NaN if not known).
+    """
+    network = self.model.network
+    if method == 'exact' and network is None:
+      raise ValueError(
+        "`method` 'exact' needs a network that is piecewise linear; got one in "
+        f"which {self.model.unrecognized}. Use 'auto', which adds nodes until "
+        'the integral is good to `tolerance`.'
+      )
+    if method == 'exact' or (method == 'auto' and _is_affordable(network)):
+      return lambda *args: self._exact(output, *args)
+    if method == 'auto':
+      _check_positive('tolerance', tolerance, (float, int, np.number))
+      _check_positive('num_steps', num_steps)
+      return lambda *args: self._adaptive(output, num_steps, tolerance, *args)
+    if method not in path_integral.RULE_NAMES:
+      raise ValueError(
+        "`method` must be 'auto', 'exact' or one of "
+        f"{list(path_integral.RULE_NAMES)}; got {method!r}. 'auto' needs no "
+        'number of steps.'
+      )
+    if num_steps is None:
+      num_steps = DEFAULT_NUM_STEPS
+    nodes, weights = path_integral.rule(method, num_steps)
+    return lambda *args: self._fixed(output, nodes, weights, *args)
+
+  def _exact(self, output, start, x, ids, *_):
+    integrals, num_regions = linear_regions.integrate(
+      self.model.network,
+      start.path['first_layer'],
+      x.path['first_layer'],
+      output,
+      self.model.class_logits,
+      ids,
+    )
+    return (
+      {'first_layer': integrals},
+      num_regions,
+      np.full(len(x.outputs), np.nan),
+    )
+
+  def _fixed(self, output, nodes, weights, start, x, ids, _, __, max_points):
+    integrals = quadrature.fixed(
+      self._gradient_fn(output, ids),
+      _broadcast(start.path, x.path),
+      x.path,
+      nodes,
+      weights,
+      max_points,
+    )
+    num_rows = len(x.outputs)
+    return integrals, np.full(num_rows, len(nodes)), np.full(num_rows, np.nan)
+
+  def _adaptive(
+    self,
+    output,
+    num_steps,
+    tolerance,
+    start,
+    x,
+    ids,
+    start_outputs,
+    outputs,
+    max_points,
+  ):
+    max_nodes = num_steps or quadrature.MAX_NUM_NODES
+    size = np.maximum(np.abs(outputs), np.abs(start_outputs))
+    integrals, num_nodes, errors, has_converged = quadrature.adaptive(
+      self._gradient_fn(output, ids),
+      _broadcast(start.path, x.path),
+      x.path,
+      outputs - start_outputs,
+      _ROUNDING * np.maximum(size, 1.0),
+      tolerance,
+      max_nodes,
+      max_points,
+    )
+    if not has_converged.all():
+      warnings.warn(
+        f'{np.sum(~has_converged)} of {len(has_converged)} rows did not meet '
+        f'the tolerance of {tolerance:g} with {max_nodes} nodes: see `gap` and '
+        '`error_estimate` of the result. Raise `num_steps`.',
+        RuntimeWarning,
+        stacklevel=4,
+      )
+    return integrals, num_nodes, errors
+
+  def _gradient_fn(self, output, ids):
+    def gradients(points, rows):
+      targets = None if ids is None else ids[rows]
+      return self.model.gradients(output, points, targets)
+
+    return gradients
 
   def _check_output(self, output):
     if output not in _OUTPUTS:
@@ -265,16 +316,43 @@ class IntegratedGradients(object):
     self.close()
 
 
-def _nodes_and_weights(method, num_steps):
-  """Returns the quadrature rule that the arguments ask for."""
-  if method == 'exact':
+def _is_affordable(network):
+  """Whether 'auto' takes the exact sum.
+
+  Up to two hidden layers it is cheaper than a few nodes. Beyond, it takes
+  about as much as a node for each region, and there are about 0.45 regions a
+  unit of all hidden layers but the last (measured on random and on trained
+  networks): it is taken while that is no more than adding nodes may take.
+  """
+  if network is None:
+    return False
+  units = [kernel.shape[0] for kernel in network.kernels]
+  regions = 0.45 * sum(units[:-1])
+  return len(units) <= 2 or regions <= quadrature.MAX_NUM_NODES
+
+
+def _of_targets(values, ids):
+  """Returns the targets' outputs, float64 [n, T]; all if `ids` is None."""
+  values = values.astype(np.float64)
+  if ids is None:
+    return values
+  return np.take_along_axis(values, ids[:, np.newaxis], axis=1)
+
+
+def _broadcast(start, end):
+  return {
+    name: np.broadcast_to(value, end[name].shape)
+    for name, value in start.items()
+  }
+
+
+def _check_positive(name, value, types=(int, np.integer)):
+  """Raises ValueError unless `value` is None or a positive number."""
+  if value is None:
+    return
+  if isinstance(value, bool) or not isinstance(value, types) or not value > 0:
+    kind = 'integer' if types == (int, np.integer) else 'number'
     raise ValueError(
-      "`method` must be 'auto' or one of "
-      f"{list(path_integral.RULE_NAMES)}; got 'exact', which is not available "
-      "yet. 'gausslegendre' with more `num_steps` comes closest."
+      f'`{name}` must be a positive {kind}; got {value!r}. Leave it out for '
+      'the default.'
     )
-  if method == 'auto':
-    method = 'gausslegendre'
-  if num_steps is None:
-    num_steps = DEFAULT_NUM_STEPS
-  return path_integral.rule(method, num_steps)

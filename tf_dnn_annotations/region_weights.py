@@ -1,0 +1,154 @@
+"""How an output of the head weighs the logits on a region of a path."""
+
+import numpy as np
+
+# Quadrature nodes for softmax on a region, by how many there may be.
+_NUM_NODES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
+_NODES = [np.polynomial.legendre.leggauss(n) for n in _NUM_NODES]
+
+# -log of the bound on the quadrature's error, 1e-9.
+_MINUS_LOG_ERROR = 20.7
+
+
+class Head(object):
+  """The output that is explained, as a function of the network's logits.
+
+  Attributes:
+    output: 'logits' or 'probabilities'.
+  """
+
+  def __init__(self, output, classes, targets):
+    """Makes the head for n rows.
+
+    Args:
+      output: 'logits' or 'probabilities'.
+      classes: [num_classes, num_logits], the logits of the classes as sums of
+        the network's.
+      targets: int [n], the class of each row, or None for all classes.
+    """
+    self.output = output
+    self._classes = np.asarray(classes, np.float64)
+    self._targets = targets
+
+  def rows(self, index):
+    """Returns the head of some of the rows."""
+    targets = None if self._targets is None else self._targets[index]
+    return Head(self.output, self._classes, targets)
+
+  def value(self, logits):
+    """Returns the output [n, T] at the network's logits [n, num_logits]."""
+    values = logits @ self._classes.T
+    if self.output == 'probabilities':
+      values = self._probabilities(logits)
+    if self._targets is None:
+      return values
+    return np.take_along_axis(values, self._targets[:, np.newaxis], axis=1)
+
+  def logit_weights(self):
+    """Returns the weights of the logits, [n, T, num_logits].
+
+    With all classes [1, num_classes, num_logits]: every row has the same.
+    """
+    if self._targets is None:
+      return self._classes[np.newaxis]
+    return self._classes[self._targets][:, np.newaxis]
+
+  def region_weights(self, logits, steps):
+    """Yields the integral of dF/dlogits over each region, target by target.
+
+    Args:
+      logits: [n, num + 1, num_logits] at the ends of the regions, between
+        which they are linear. For output 'logits' anything.
+      steps: [n, num], the lengths of the regions.
+
+    Yields:
+      [n, num, num_logits], T times.
+    """
+    steps = steps[:, :, np.newaxis]
+    if self.output == 'logits':
+      weights = self.logit_weights()
+      for t in range(weights.shape[1]):
+        yield weights[:, t][:, np.newaxis] * steps
+      return
+    logits = logits.astype(np.float64)
+    num_targets = len(self._classes) if self._targets is None else 1
+    means = self._sigmoid_means if self._is_binary else self._softmax_means
+    mean_of_class = means(logits[:, :-1], logits[:, 1:])
+    for t in range(num_targets):
+      chosen = (
+        np.full(len(logits), t) if self._targets is None else self._targets
+      )
+      yield mean_of_class(chosen) * steps
+
+  @property
+  def _is_binary(self):
+    return self._classes.shape[1] == 1
+
+  def _probabilities(self, logits):
+    """Returns the probabilities [..., num_classes]."""
+    # Of a binary head: 0 and the logit are the logits of its two classes.
+    if self._is_binary:
+      logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
+    exps = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exps / exps.sum(axis=-1, keepdims=True)
+
+  def _sigmoid_means(self, low, high):
+    """Returns a function of the class, the mean of dP/dlogit on regions.
+
+    The mean of the sigmoid's derivative between two logits is the difference
+    of the sigmoids over the difference of the logits.
+    """
+    at_ends = [self._probabilities(end)[..., 1:] for end in (low, high)]
+    middle = self._probabilities((low + high) / 2)[..., 1:]
+    difference = high - low
+    # Nearer than this, the derivative in the middle is right to 1e-9.
+    is_short = np.abs(difference) < 1e-4
+    mean = np.where(
+      is_short,
+      middle * (1 - middle),
+      (at_ends[1] - at_ends[0]) / np.where(is_short, 1.0, difference),
+    )
+    sign = np.array([-1.0, 1.0])
+    return lambda chosen: mean * sign[chosen][:, np.newaxis, np.newaxis]
+
+  def _softmax_means(self, low, high):
+    """Returns a function of the class, the mean of dP_t/dlogits on regions.
+
+    dP_t/dlogits = P_t (e_t - P), by Gauss-Legendre with as many nodes as the
+    spread s of the logits' changes asks for. The poles nearest to a region of
+    length 2 lie at a distance of 2 pi / s, so that n nodes leave an error of
+    about exp(-2 n asinh(2 pi / s)).
+    """
+    shape = low.shape
+    low, high = (end.reshape(-1, shape[-1]) for end in (low, high))
+    change = high - low
+    spread = np.maximum(np.ptp(change, axis=-1), 1e-3)
+    needed = _MINUS_LOG_ERROR / (2 * np.arcsinh(2 * np.pi / spread))
+    which = np.minimum(np.searchsorted(_NUM_NODES, needed), len(_NUM_NODES) - 1)
+    parts = []
+    for i in np.unique(which):
+      (index,) = np.nonzero(which == i)
+      nodes, weights = _NODES[i]
+      position = ((nodes + 1) / 2)[:, np.newaxis, np.newaxis]
+      parts.append(
+        (
+          index,
+          weights / 2,
+          self._probabilities(low[index] + position * change[index]),
+        )
+      )
+
+    def mean(chosen):
+      chosen = np.repeat(chosen, shape[1])
+      result = np.empty_like(low)
+      for index, weights, probabilities in parts:
+        target = chosen[index]
+        row = np.arange(len(index))
+        # [nodes, regions]
+        weighted = weights[:, np.newaxis] * probabilities[:, row, target]
+        sums = -np.einsum('qr,qrk->rk', weighted, probabilities)
+        sums[row, target] += weighted.sum(axis=0)
+        result[index] = sums
+      return result.reshape(shape)
+
+    return mean
