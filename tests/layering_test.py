@@ -28,6 +28,7 @@ _ORDER = (
   'annotated_model',
   'baselines',
   'targets',
+  'baseline_strategies',
   'integrated_gradients',
   'column_descriptions',
   'example_files',
