@@ -5,12 +5,14 @@ import os
 import re
 import sys
 import time
+import warnings
 
 import numpy as np
 
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attribution_files
 from tf_dnn_annotations import attribution_summary
+from tf_dnn_annotations import cli_parser
 from tf_dnn_annotations import column_descriptions
 from tf_dnn_annotations import example_files
 from tf_dnn_annotations import integrated_gradients
@@ -81,17 +83,28 @@ def _attribute_fn(ig, arguments, baselines):
   if is_number and target not in (ig.model.labels or ()):
     target = int(target)
 
+  warned = []
+
   def attribute(records):
     try:
-      return ig.attribute(
-        [record.example for record in records],
-        baselines=baselines and [record.example for record in baselines],
-        targets=target,
-        output=arguments.explain,
-        method=arguments.method,
-        num_steps=arguments.num_steps,
-        max_rows=arguments.max_rows,
-      )
+      with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('ignore')
+        warnings.simplefilter('always', RuntimeWarning)
+        result = ig.attribute(
+          [record.example for record in records],
+          baselines=baselines and [record.example for record in baselines],
+          targets=target,
+          output=arguments.explain,
+          method=arguments.method,
+          num_steps=arguments.num_steps,
+          max_rows=arguments.max_rows,
+        )
+      # What is true of one batch mostly is of the next: one is enough.
+      if caught and not warned:
+        text = cli_parser.in_flags(str(caught[0].message))
+        warned.append(f'{records[0].place} and following: {text}')
+        _warn(warned[0])
+      return result
     except ValueError as error:
       # That of a baseline is the cause of another error.
       is_baseline = isinstance(error.__cause__, annotated_model.RowError)

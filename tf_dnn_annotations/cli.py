@@ -5,7 +5,6 @@ command line is wrong; 130, interrupted.
 """
 
 import os
-import re
 import sys
 import tempfile
 import traceback
@@ -16,18 +15,6 @@ from absl import app
 from tf_dnn_annotations import cli_parser
 
 _OK, _BAD_DATA, _INTERRUPTED = 0, 1, 130
-
-# What the arguments that the API's errors name are called here.
-_FLAGS = {
-  'baselines': '--baselines',
-  'examples': '--examples',
-  'export_dir': 'EXPORT_DIR',
-  'max_rows': '--max_rows',
-  'method': '--method',
-  'num_steps': '--num_steps',
-  'output': '--explain',
-  'targets': '--targets',
-}
 
 
 def run():
@@ -85,9 +72,7 @@ def _line(error):
   else:
     # The errors of TensorFlow have a message without the graph's tracebacks.
     text = ' '.join(str(getattr(error, 'message', error)).split())
-    text = re.sub(
-      r'`(\w+)`', lambda match: _FLAGS.get(match[1], match[0]), text
-    )
+    text = cli_parser.in_flags(text)
   if isinstance(error, (ValueError, TypeError, OSError)):
     return text
   return f'{type(error).__name__}: {text} (--debug shows where it comes from)'

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import re
 import sys
 
 from absl import flags
@@ -79,6 +80,19 @@ _METHODS = (
 )
 
 
+# What the arguments that the API's errors name are called here.
+_FLAGS = {
+  'baselines': '--baselines',
+  'examples': '--examples',
+  'export_dir': 'EXPORT_DIR',
+  'max_rows': '--max_rows',
+  'method': '--method',
+  'num_steps': '--num_steps',
+  'output': '--explain',
+  'targets': '--targets',
+}
+
+
 class _Parser(argparse_flags.ArgumentParser):
   """Parses a command line; an error is a line on stderr and exit code 2."""
 
@@ -136,7 +150,7 @@ def _parser():
 
   attribute = commands.add_parser(
     'attribute',
-    usage='%(prog)s EXPORT_DIR --examples=FILES --output=FILE [flags]',
+    usage='%(prog)s EXPORT_DIR --examples=FILES --output=FILE',
     description=_ATTRIBUTE,
     epilog=_ATTRIBUTE_EPILOG,
   )
@@ -324,3 +338,8 @@ def parsed(argv):
 def _suggestion(word, known, otherwise):
   close = difflib.get_close_matches(word, known, n=1)
   return f'did you mean {close[0]}?' if close else otherwise
+
+
+def in_flags(text):
+  """Returns a message of the API in terms of the command line's flags."""
+  return re.sub(r'`(\w+)`', lambda match: _FLAGS.get(match[1], match[0]), text)
