@@ -5,6 +5,9 @@ import collections
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+# What tf.feature_column takes for missing in a dense tensor; of integers, -1.
+PADDING = {tf.string: b'', tf.float32: 0.0, tf.float64: 0.0}
+
 
 class RowError(ValueError):
   """An example that cannot be used.
@@ -42,9 +45,11 @@ def batch(features, raw):
   Args:
     features: dict of key to `Feature`: what the model reads.
     raw: dict of the same keys to values of n examples: for a dense feature an
-      array [n, ...] (or [n] where the shape is [1]); for a sparse one a list
-      of n lists of values, an array [n] or [n, k] in which None, '' and -1 are
-      missing (as tf.feature_column takes them), or a SparseTensorValue.
+      array [n, ...] (or [n] where the shape is [1], or a list of n lists of
+      values where it is of any length); for a sparse one a list of n lists of
+      values, an array [n] or [n, k], or a SparseTensorValue. In an array for
+      values of any number None, '', -1 and 0.0 are missing, by its type, as
+      tf.feature_column takes them.
 
   Returns:
     ({key: array or `tf.SparseTensorValue`}, n)
@@ -117,6 +122,9 @@ def check_finite(values, what='feature', first_row=0):
 
 
 def _dense(feature, value):
+  is_full = getattr(value, 'ndim', 1) > 1 and value.dtype != object
+  if feature.shape == [None] and not is_full:
+    value = _padded(feature, value)
   # Python strings as objects: numpy's own drop trailing zero bytes.
   is_list_of_strings = feature.dtype == tf.string and isinstance(value, list)
   try:
@@ -147,6 +155,21 @@ def _dense(feature, value):
   return array
 
 
+def _padded(feature, value):
+  """Returns an array [n, k] of lists of values, the shorter ones filled up."""
+  if hasattr(value, 'dense_shape'):
+    lists = [[] for _ in range(value.dense_shape[0])]
+    for index, single in zip(value.indices, value.values):
+      lists[index[0]].append(single)
+  else:
+    lists = [_values_of_row(feature, row) for row in value]
+  width = max([len(row) for row in lists] or [0])
+  padding = PADDING.get(feature.dtype, -1)
+  lists = [row + [padding] * (width - len(row)) for row in lists]
+  dtype = object if feature.dtype == tf.string else None
+  return np.array(lists, dtype).reshape(len(lists), width)
+
+
 def _dimensions(feature):
   return ', '.join(
     '?' if dimension is None else str(dimension)
@@ -162,12 +185,11 @@ def _sparse(feature, value):
       _converted(feature, np.asarray(value.values)),
       shape,
     )
-  is_padded = isinstance(value, np.ndarray) and value.dtype != object
-  lists = [
-    list(np.ravel(row)) if is_padded else _values_of_row(row) for row in value
-  ]
-  if is_padded:
-    lists = [[v for v in row if not _is_padding(v)] for row in lists]
+  lists = [_values_of_row(feature, row) for row in value]
+  # An array of objects in one dimension may hold lists, which say what they
+  # hold; rows of one length are filled up.
+  if isinstance(value, np.ndarray) and value.ndim > 1:
+    lists = [[v for v in row if not _is_padding(feature, v)] for row in lists]
   indices = [(i, j) for i, row in enumerate(lists) for j in range(len(row))]
   flat = [v for row in lists for v in row]
   # An object array keeps strings' trailing zero bytes and mixed lengths.
@@ -184,20 +206,22 @@ def _sparse(feature, value):
   )
 
 
-def _values_of_row(row):
+def _values_of_row(feature, row):
   """Returns the list of the values of one example of a sparse feature."""
   if row is None:
     return []
-  if isinstance(row, np.ndarray) or isinstance(row, (list, tuple)):
+  if isinstance(row, np.ndarray):
+    row = row.ravel()
+  if isinstance(row, (np.ndarray, list, tuple)):
     return [value for value in row if value is not None]
-  return [] if _is_padding(row) else [row]
+  return [] if _is_padding(feature, row) else [row]
 
 
-def _is_padding(value):
+def _is_padding(feature, value):
   """Whether tf.feature_column takes `value` in a dense array for missing."""
   if isinstance(value, (str, bytes)):
     return len(value) == 0
-  return isinstance(value, (int, np.integer)) and value == -1
+  return value is None or value == PADDING.get(feature.dtype, -1)
 
 
 def _converted(feature, array):

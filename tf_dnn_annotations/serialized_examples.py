@@ -2,6 +2,8 @@
 
 import tensorflow.compat.v1 as tf
 
+from tf_dnn_annotations import feature_values
+
 # What a bad example raises. TensorFlow quotes bytes that it cannot parse, which
 # Python then may not be able to decode.
 ROW_ERRORS = (
@@ -44,6 +46,10 @@ def parsing_spec(feature):
   dtype = tf.float32 if feature.dtype.is_floating else dtype
   if feature.is_sparse:
     return tf.io.VarLenFeature(dtype)
+  if feature.shape == [None]:
+    # Any number of values, which the shorter examples are filled up to.
+    padding = feature_values.PADDING.get(dtype, -1)
+    return tf.io.FixedLenSequenceFeature([], dtype, True, padding)
   if feature.shape is None or None in feature.shape:
     raise ValueError(
       f'feature {feature.key!r} has the shape {feature.shape} in this model of '
