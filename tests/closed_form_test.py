@@ -127,6 +127,7 @@ class ClosedFormTest(parameterized.TestCase):
       numpy_network.random(
         3, [4, 5, 3, 3], activation=activation, batch_norms=norms
       ),
+      method='gausslegendre',
       num_steps=100,
     )
 
@@ -139,6 +140,7 @@ class ClosedFormTest(parameterized.TestCase):
         activation='tanh',
         is_classifier=False,
       ),
+      method='gausslegendre',
       num_steps=100,
     )
 
@@ -163,7 +165,9 @@ class ClosedFormTest(parameterized.TestCase):
     probability = 1 / (1 + np.exp(-(x @ slopes + 0.25)))
     moved = probability - 1 / (1 + np.exp(-0.25))
     expected = (moved / (x @ slopes))[:, np.newaxis] * x * slopes
-    result = _attribute(network, _X, output='probabilities', num_steps=300)
+    result = _attribute(
+      network, _X, output='probabilities', method='gausslegendre', num_steps=300
+    )
     np.testing.assert_allclose(result.values['x'][:, 1], expected, atol=2e-6)
     np.testing.assert_allclose(result.values['x'][:, 0], -expected, atol=2e-6)
 

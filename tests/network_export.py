@@ -26,7 +26,9 @@ def new_dir():
   return tempfile.mkdtemp(dir=_directory.name)
 
 
-def export(network, columns=None, variables=None, is_raw=False, **arguments):
+def export(
+  network, columns=None, variables=None, receiver='examples', **arguments
+):
   """Exports a network through the annotated V1 estimator.
 
   No training: the checkpoint is written here.
@@ -36,7 +38,9 @@ def export(network, columns=None, variables=None, is_raw=False, **arguments):
     columns: feature columns that are `network.width` wide together, laid side
       by side in the order of their names; one numeric column 'x' if None.
     variables: {name: array} of the columns' own variables.
-    is_raw: whether the SavedModel takes {key: tensor} in place of tf.Examples.
+    receiver: what the SavedModel takes: 'examples'; 'raw', the tensors of
+      features, dense ones, as TensorFlow's own raw receiver has them; or
+      'sparse', the same with sparse tensors of what is of any length.
     **arguments: further arguments of the estimator.
 
   Returns:
@@ -61,27 +65,35 @@ def export(network, columns=None, variables=None, is_raw=False, **arguments):
     **arguments,
   )
   checkpoint = write_checkpoint(dict(variables or {}, **_variables(network)))
-  spec = tf.feature_column.make_parse_example_spec(columns)
   export_dir = estimator.export_saved_model(
-    new_dir(),
-    raw_receiver_fn(spec)
-    if is_raw
-    else tf.estimator.export.build_parsing_serving_input_receiver_fn(spec),
-    checkpoint_path=checkpoint,
+    new_dir(), _receiver_fn(columns, receiver), checkpoint_path=checkpoint
   )
   return tf.compat.as_str_any(export_dir)
 
 
-def raw_receiver_fn(spec):
-  """Returns a receiver function that takes the parsed features of `spec`."""
-  with tf.Graph().as_default():
-    features = {
+def _receiver_fn(columns, receiver):
+  spec = tf.feature_column.make_parse_example_spec(columns)
+  if receiver == 'examples':
+    return tf.estimator.export.build_parsing_serving_input_receiver_fn(spec)
+
+  def placeholders():
+    return {
       key: tf.sparse_placeholder(feature.dtype, [None, None])
       if isinstance(feature, tf.VarLenFeature)
       else tf.placeholder(feature.dtype, (None,) + tuple(feature.shape))
       for key, feature in spec.items()
     }
-    return tf.estimator.export.build_raw_serving_input_receiver_fn(features)
+
+  def sparse_receiver_fn():
+    features = placeholders()
+    return tf.estimator.export.ServingInputReceiver(features, features)
+
+  if receiver == 'sparse':
+    return sparse_receiver_fn
+  with tf.Graph().as_default():
+    return tf.estimator.export.build_raw_serving_input_receiver_fn(
+      placeholders()
+    )
 
 
 def write_checkpoint(variables):
