@@ -34,7 +34,8 @@ format: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache \
+	  penguins_demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps, one a step, so that what failed is all that is done again.
