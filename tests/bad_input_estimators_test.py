@@ -135,6 +135,17 @@ class ForeignCheckpointTest(parameterized.TestCase):
       self.assertRegex(str(raised.exception), _REMEDY)
       self.assertIn(path, str(raised.exception))
 
+  @parameterized.parameters((1, 2), (2, 1))
+  def test_shared_embeddings_of_the_other_version(self, wrote, reads):
+    """TensorFlow has two names for their variable, so they do not fit."""
+    case = model_cases.CASES['shared_v2']
+    path = _checkpoint(wrote, case, ())
+    estimator = _estimator(True, reads, case)
+    with self.assertRaisesRegex(
+      ValueError, f'its name in V{wrote} estimators: use one'
+    ):
+      list(estimator.predict(case.input_fn(), checkpoint_path=path))
+
   @parameterized.parameters(1, 2)
   def test_no_such_checkpoint_is_as_ordinary(self, version):
     errors = []

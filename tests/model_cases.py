@@ -258,7 +258,7 @@ def _numeric():
 def _numeric_normalized():
   return [
     tf.feature_column.numeric_column(
-      'age', normalizer_fn=lambda age: (age - 2.0) / 3.0
+      'age', normalizer_fn=lambda age: (age - 2.0) / 4.0
     )
   ]
 

@@ -56,7 +56,10 @@ def _differences(graph, checkpoint_path):
   lines = []
   for name, shape in sorted(variables.items()):
     if name not in saved:
-      lines.append(f'{_part(name)}: {name} {shape} is not in the checkpoint.')
+      lines.append(
+        f'{_part(name)}: {name} {shape} is not in the checkpoint.'
+        f'{_hint_of_version(name, saved)}'
+      )
     elif list(saved[name]) != shape:
       lines.append(
         f'{_part(name)}: {name} is {shape} here and {list(saved[name])} in '
@@ -95,6 +98,20 @@ def _part(name):
   if match:
     return f'column {match.group(1)!r}'
   return 'logits' if _LOGITS.search(name) else 'variable'
+
+
+def _hint_of_version(name, saved):
+  """Returns a sentence on a variable that V1 and V2 give two names.
+
+  That of `tf.feature_column.shared_embeddings`, alone.
+  """
+  for other in sorted(saved):
+    if other.endswith('/' + name) or name.endswith('/' + other):
+      return (
+        f' There it is {other}, its name in '
+        f'{"V1" if len(other) > len(name) else "V2"} estimators: use one.'
+      )
+  return ''
 
 
 def _hint(graph, name, shape, saved_shape):
