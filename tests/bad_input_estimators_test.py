@@ -148,13 +148,12 @@ class ForeignCheckpointTest(parameterized.TestCase):
 
   @parameterized.parameters(1, 2)
   def test_no_such_checkpoint_is_as_ordinary(self, version):
+    path = model_cases.make_directory() + '/model.ckpt-1'
     errors = []
     for annotated in (False, True):
       estimator = _estimator(annotated, version, _CASE)
       with self.assertRaises(ValueError) as raised:
-        list(
-          estimator.predict(_CASE.input_fn(), checkpoint_path='/no/such/model')
-        )
+        list(estimator.predict(_CASE.input_fn(), checkpoint_path=path))
       errors.append((type(raised.exception), str(raised.exception)))
     self.assertEqual(*errors)
 
