@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attributions
+from tf_dnn_annotations import baseline_strategies
 from tf_dnn_annotations import baselines as baseline_points
 from tf_dnn_annotations import column_attributions
 from tf_dnn_annotations import linear_regions
@@ -21,6 +22,10 @@ from tf_dnn_annotations import targets as target_ids
 DEFAULT_NUM_STEPS = 128
 
 _OUTPUTS = ('logits', 'probabilities')
+
+# Attributions that cancel to less than this share of the sum of their absolute
+# values explain a difference that there hardly is.
+_NEAR = 0.01
 
 # How well float32 knows an output of size 1, a few roundings.
 _ROUNDING = 1e-6
@@ -106,7 +111,9 @@ class IntegratedGradients(object):
       TypeError: an argument or a feature of the wrong type.
 
     Warns:
-      RuntimeWarning: 'auto' did not meet `tolerance` on some rows.
+      RuntimeWarning: 'auto' did not meet `tolerance` on some rows, or the
+        output of some row is nearly that of its baseline, so that its
+        attributions cancel and mean little.
     """
     model = self.model
     self._check_output(output)
@@ -152,8 +159,19 @@ class IntegratedGradients(object):
           difference = x.columns[name] - start.columns[name]
           value += difference[:, np.newaxis] * integrals[name] / len(starts)
     gap = outputs - baseline_outputs
+    absolute = np.zeros(gap.shape)
     for value in values.values():
       gap -= value.sum(axis=-1, dtype=np.float64)
+      absolute += np.abs(value).sum(axis=-1, dtype=np.float64)
+    if (np.abs(outputs - baseline_outputs) < _NEAR * absolute).any():
+      warnings.warn(
+        'The outputs of some rows differ from that of their baseline by less '
+        f'than {_NEAR:.0%} of the sum of their absolute attributions, which '
+        'cancel: compare `outputs` and `baseline_outputs` of the result. '
+        'Another baseline tells more about such a row.',
+        RuntimeWarning,
+        stacklevel=2,
+      )
     errors = np.where(
       np.isnan(errors), np.abs(gap).max(axis=1, initial=0), errors
     )
@@ -190,6 +208,30 @@ class IntegratedGradients(object):
     """
     for examples in batches:
       yield self.attribute(examples, **kwargs)
+
+  def baselines_of(self, batches, strategy='mean', num_rows=100, seed=0):
+    """Returns baselines computed from data, in one pass over it.
+
+    Args:
+      batches: iterable of batches of examples, as `attribute_batches` takes.
+      strategy: 'mean': the mean of each processed column, which for a one-hot
+        column is the share of each category. 'median': the median for numeric
+        columns (of at most 16384 rows chosen at random), the mean for others.
+        'sample': some of the examples, chosen at random; attributions are then
+        the mean over them as baselines.
+      num_rows: how many examples 'sample' takes.
+      seed: int, of the random choice.
+
+    Returns:
+      what `attribute` takes as `baselines`.
+
+    Raises:
+      ValueError: no such strategy, or no examples.
+    """
+    _check_positive('num_rows', num_rows)
+    return baseline_strategies.compute(
+      self.model, batches, strategy, num_rows, seed
+    )
 
   def _engine(self, output, method, num_steps, tolerance):
     """Returns the function that integrates, as the arguments ask for it.

@@ -3,8 +3,12 @@
 import numpy as np
 
 # Quadrature nodes for softmax on a region, by how many there may be.
-_NUM_NODES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
+_NUM_NODES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _NODES = [np.polynomial.legendre.leggauss(n) for n in _NUM_NODES]
+
+# A region over which the logits move further apart than this is cut into
+# pieces over which they do not: what 128 nodes are good for.
+_MOST_SPREAD = 64.0
 
 # -log of the bound on the quadrature's error, 1e-9.
 _MINUS_LOG_ERROR = 20.7
@@ -118,23 +122,33 @@ class Head(object):
     spread s of the logits' changes asks for. The poles nearest to a region of
     length 2 lie at a distance of 2 pi / s, so that n nodes leave an error of
     about exp(-2 n asinh(2 pi / s)).
+
+    Source: Trefethen, "Is Gauss Quadrature Better than Clenshaw-Curtis?", SIAM
+    Review 50, 2008, theorem 4.5.
     """
     shape = low.shape
     low, high = (end.reshape(-1, shape[-1]) for end in (low, high))
     change = high - low
     spread = np.maximum(np.ptp(change, axis=-1), 1e-3)
-    needed = _MINUS_LOG_ERROR / (2 * np.arcsinh(2 * np.pi / spread))
-    which = np.minimum(np.searchsorted(_NUM_NODES, needed), len(_NUM_NODES) - 1)
+    halvings = np.ceil(np.log2(np.maximum(spread / _MOST_SPREAD, 1)))
+    needed = _MINUS_LOG_ERROR / (
+      2 * np.arcsinh(2 * np.pi * 2.0**halvings / spread)
+    )
+    which = np.searchsorted(_NUM_NODES[:-1], needed)
     parts = []
-    for i in np.unique(which):
-      (index,) = np.nonzero(which == i)
+    for halving, i in sorted(set(zip(halvings.tolist(), which.tolist()))):
+      (index,) = np.nonzero((halvings == halving) & (which == i))
+      num_pieces = int(2**halving)
       nodes, weights = _NODES[i]
-      position = ((nodes + 1) / 2)[:, np.newaxis, np.newaxis]
+      pieces = np.arange(num_pieces)[:, np.newaxis]
+      position = ((pieces + (nodes + 1) / 2) / num_pieces).ravel()
       parts.append(
         (
           index,
-          weights / 2,
-          self._probabilities(low[index] + position * change[index]),
+          np.tile(weights / 2 / num_pieces, num_pieces),
+          self._probabilities(
+            low[index] + position[:, np.newaxis, np.newaxis] * change[index]
+          ),
         )
       )
 

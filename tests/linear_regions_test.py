@@ -1,0 +1,237 @@
+"""The exact sum equals the integral, on every kind of network and path."""
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+
+from tf_dnn_annotations import linear_regions
+from tf_dnn_annotations import region_weights
+
+_ACTIVATIONS = {
+  'relu': linear_regions.RELU,
+  'leaky_relu': linear_regions.leaky_relu(0.2),
+  'relu6': linear_regions.RELU6,
+  'identity': linear_regions.IDENTITY,
+}
+
+# float32 sums are redone in float64 where they miss completeness by more than
+# 2e-6 relative; what is left may be spread over the elements.
+_FLOAT32 = 1e-5
+
+
+def _network(units, num_logits, activation, seed=0):
+  random = np.random.RandomState(seed)
+  sizes = list(units) + [num_logits]
+  return linear_regions.Network(
+    (activation,) * len(units),
+    tuple(
+      random.randn(a, b) * np.sqrt(2.0 / a) for a, b in zip(sizes, sizes[1:])
+    ),
+    tuple(0.1 * random.randn(b) for b in sizes[1:]),
+  )
+
+
+def _classes(num_logits):
+  return np.array([[-1.0], [1.0]]) if num_logits == 1 else np.eye(num_logits)
+
+
+def _activation(activation, z):
+  """The function by its definition, apart from the package's own."""
+  kinks, slopes = activation
+  if not kinks:
+    return slopes[0] * z
+  result = np.where(z < kinks[0], slopes[0] * z, slopes[1] * z)
+  if len(kinks) > 1:
+    result = np.minimum(result, kinks[1])
+  return result
+
+
+def _output(network, z, output, target):
+  """F of points z [m, units] in float64."""
+  for activation, kernel, bias in zip(*network):
+    z = _activation(activation, z) @ kernel + bias
+  if z.shape[1] == 1:
+    z = np.concatenate([-z, z], axis=1)
+    if output == 'probabilities':
+      z = 1 / (1 + np.exp(-z))
+  elif output == 'probabilities':
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    z /= z.sum(axis=1, keepdims=True)
+  return z[:, target]
+
+
+def _integral(network, start, end, output, target):
+  """The integral of dF/dz by a fine sum of central differences.
+
+  The error is about (jump of the slope) * (1 / points) for each kink passed,
+  and the differences' own (1e-4)**2.
+  """
+  num = 4000
+  position = ((np.arange(num) + 0.5) / num)[:, np.newaxis]
+  points = start + position * (end - start)
+  integral = np.empty(len(start))
+  for unit in range(len(start)):
+    shift = np.zeros(len(start))
+    shift[unit] = 1e-4
+    integral[unit] = np.mean(
+      _output(network, points + shift, output, target)
+      - _output(network, points - shift, output, target)
+    ) / (2e-4)
+  return integral
+
+
+class IntegrateTest(parameterized.TestCase):
+  @parameterized.product(
+    units=[(), (6,), (7, 5), (7, 6, 5), (6, 5, 4, 5)],
+    activation=sorted(_ACTIVATIONS),
+    num_logits=[1, 3],
+    output=['logits', 'probabilities'],
+  )
+  def test_equals_fine_sum(self, units, activation, num_logits, output):
+    network = _network(units, num_logits, _ACTIVATIONS[activation])
+    random = np.random.RandomState(1)
+    size = units[0] if units else num_logits
+    # Wide enough for both kinks of ReLU6.
+    start, end = random.randn(2, 3, size) * 4
+    classes = _classes(num_logits)
+    targets = np.arange(3) % len(classes)
+    integrals, _ = linear_regions.integrate(
+      network, start, end, output, classes, targets
+    )
+    for row in range(3):
+      expected = _integral(network, start[row], end[row], output, targets[row])
+      # 4000 points miss each of up to 40 kinks by at most a point, with slopes
+      # of size 1 to 4.
+      np.testing.assert_allclose(integrals[row, 0], expected, atol=4e-3)
+
+  @parameterized.parameters(
+    ((64, 32),), ((128, 64),), ((256, 128, 64),), ((64, 48, 32, 16),)
+  )
+  def test_is_complete(self, units):
+    network = _network(units, 10, linear_regions.RELU)
+    random = np.random.RandomState(2)
+    start, end = random.randn(2, 12, units[0])
+    targets = np.arange(12) % 10
+    integrals, _ = linear_regions.integrate(
+      network, start, end, 'logits', np.eye(10), targets
+    )
+    head = region_weights.Head('logits', np.eye(10), targets)
+    change = head.value(network.logits(end)) - head.value(network.logits(start))
+    gap = change[:, 0] - np.sum(integrals[:, 0] * (end - start), axis=1)
+    # What makes a row be done again in float64.
+    self.assertLessEqual(
+      np.max(np.abs(gap) / np.maximum(1, np.abs(change[:, 0]))), 2e-6
+    )
+
+  @parameterized.product(
+    units=[(5,), (9, 7), (9, 7, 6)], output=['logits', 'probabilities']
+  )
+  def test_all_targets_equal_one_by_one(self, units, output):
+    network = _network(units, 4, linear_regions.RELU)
+    start, end = np.random.RandomState(3).randn(2, 5, units[0])
+    every, _ = linear_regions.integrate(
+      network, start, end, output, np.eye(4), None
+    )
+    for target in range(4):
+      one, _ = linear_regions.integrate(
+        network, start, end, output, np.eye(4), np.full(5, target)
+      )
+      np.testing.assert_allclose(every[:, target], one[:, 0], atol=_FLOAT32)
+
+  @parameterized.parameters(((9, 7),), ((9, 7, 6),))
+  def test_softmax_over_classes_sums_to_zero(self, units):
+    network = _network(units, 4, linear_regions.RELU)
+    start, end = np.random.RandomState(4).randn(2, 5, units[0])
+    integrals, _ = linear_regions.integrate(
+      network, start, end, 'probabilities', np.eye(4), None
+    )
+    np.testing.assert_allclose(integrals.sum(axis=1), 0, atol=_FLOAT32)
+
+  @parameterized.product(
+    units=[(6,), (9, 7), (9, 7, 6)], output=['logits', 'probabilities']
+  )
+  def test_path_backwards_is_the_same(self, units, output):
+    network = _network(units, 3, linear_regions.RELU)
+    start, end = np.random.RandomState(5).randn(2, 8, units[0])
+    targets = np.zeros(8, int)
+    there, _ = linear_regions.integrate(
+      network, start, end, output, np.eye(3), targets
+    )
+    back, _ = linear_regions.integrate(
+      network, end, start, output, np.eye(3), targets
+    )
+    np.testing.assert_allclose(there, back, atol=_FLOAT32)
+
+  @parameterized.parameters(1, 20, 200, 3000)
+  def test_saturated_softmax(self, size):
+    # One region in which the logits move far: many nodes are needed. Of two
+    # classes the probability is the sigmoid of the difference of the logits.
+    start, end = size * np.array([[[1.0, -1.0]], [[-1.0, 1.1]]])
+    change = 1 / (1 + np.exp(-2.1 * size)) - 1 / (1 + np.exp(2.0 * size))
+    network = linear_regions.Network((), (), ())
+    integrals, _ = linear_regions.integrate(
+      network, start, end, 'probabilities', np.eye(2), np.array([1])
+    )
+    self.assertAlmostEqual(
+      np.sum(integrals[0, 0] * (end - start)), change, places=7
+    )
+
+  def test_same_bits_twice(self):
+    network = _network((64, 32), 3, linear_regions.RELU)
+    start, end = np.random.RandomState(6).randn(2, 3000, 64)
+    args = network, start, end, 'logits', np.eye(3), np.zeros(3000, int)
+    np.testing.assert_array_equal(
+      linear_regions.integrate(*args)[0], linear_regions.integrate(*args)[0]
+    )
+
+  def test_no_rows(self):
+    network = _network((7, 5), 3, linear_regions.RELU)
+    nothing = np.zeros((0, 7))
+    integrals, num_regions = linear_regions.integrate(
+      network, nothing, nothing, 'logits', np.eye(3), np.zeros(0, int)
+    )
+    self.assertEqual(integrals.shape, (0, 1, 7))
+    self.assertEqual(num_regions.shape, (0,))
+
+
+class HandMadeTest(parameterized.TestCase):
+  """Two hidden layers of ReLU, the second one handing on the first."""
+
+  def _integrate(self, start, end):
+    units = len(start)
+    network = linear_regions.Network(
+      (linear_regions.RELU,) * 2,
+      (np.eye(units), np.ones((units, 1))),
+      (np.zeros(units), np.zeros(1)),
+    )
+    integrals, num_regions = linear_regions.integrate(
+      network,
+      np.array([start], float),
+      np.array([end], float),
+      'logits',
+      np.array([[-1.0], [1.0]]),
+      np.array([1]),
+    )
+    return integrals[0, 0].tolist(), int(num_regions[0])
+
+  @parameterized.named_parameters(
+    ('no_crossing', [1, -1], [2, -2], [1, 0], 1),
+    ('crossing_at_the_end', [-1, 1], [0, 1], [0, 1], 1),
+    ('crossing_at_the_start', [0, 1], [1, 1], [1, 1], 1),
+    ('leaving_at_the_start', [0, 1], [-1, 1], [0, 1], 1),
+    ('one_crossing', [-1, 1], [3, 1], [0.75, 1], 2),
+    ('two_apart', [-1, -3], [1, 1], [0.5, 0.25], 3),
+    ('parallel_crossings', [-1, -1], [1, 1], [0.5, 0.5], 3),
+    ('one_up_one_down', [-1, 1], [1, -1], [0.5, 0.5], 3),
+    ('zero_along_the_path', [0, -1], [0, 1], [0, 0.5], 2),
+    ('identical_rows', [1, -1], [1, -1], [1, 0], 1),
+  )
+  def test_closed_form(self, start, end, expected, num_regions):
+    # Each unit counts for the share of the path on which it is positive.
+    integral, regions = self._integrate(start, end)
+    np.testing.assert_allclose(integral, expected, atol=1e-7)
+    self.assertEqual(regions, num_regions)
+
+
+if __name__ == '__main__':
+  absltest.main()
