@@ -84,7 +84,7 @@ class CompletenessTest(parameterized.TestCase):
     return np.array(bounds)
 
   @parameterized.product(
-    name=list(_NETWORKS), method=_METHODS, num_steps=[20, 1000]
+    name=list(_NETWORKS), method=_METHODS, num_steps=[20, 400]
   )
   def test_gap_is_within_the_bound(self, name, method, num_steps):
     network = _NETWORKS[name]
