@@ -2,6 +2,7 @@
 
 import collections
 import os
+import threading
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -10,6 +11,7 @@ from tf_dnn_annotations import annotations
 from tf_dnn_annotations import feature_values
 from tf_dnn_annotations import names
 from tf_dnn_annotations import network
+from tf_dnn_annotations import refusals
 from tf_dnn_annotations import serialized_examples
 
 RowError = feature_values.RowError
@@ -40,14 +42,24 @@ class Points(collections.namedtuple('Points', ['columns', 'path', 'outputs'])):
   """What a model computed at n points of its processed space.
 
   Attributes:
-    columns: {column name: float [n, width]}.
+    columns: float [n, width of all columns], side by side in the model's order.
     path: {name: float [n, size]}, where the points lie in the space in which
       paths are followed: {'first_layer': the first dense layer's
-      pre-activation}, or the columns themselves.
+      pre-activation}, or {column name: its values}.
     outputs: [n, num_outputs].
   """
 
   __slots__ = ()
+
+  def rows(self, index):
+    """Returns some of the points; of a single one, that one for all rows."""
+    if len(self.outputs) == 1:
+      index = slice(None)
+    return Points(
+      self.columns[index],
+      {name: value[index] for name, value in self.path.items()},
+      self.outputs[index],
+    )
 
 
 class AnnotatedModel(object):
@@ -57,6 +69,9 @@ class AnnotatedModel(object):
     columns: list of `Column`, in the order in which the model concatenates
       them.
     features: {feature key: `feature_values.Feature`} of the features read.
+    example_features: {key: `feature_values.Feature`} of what is parsed of
+      tf.Examples: of a model that takes them, whatever its parser wants, read
+      by a column or not; otherwise `features`.
     kind: 'classifier' or 'regressor'.
     num_classes: number of classes, None for a regressor.
     num_outputs: `num_classes`, or the number of values a regressor predicts.
@@ -69,6 +84,9 @@ class AnnotatedModel(object):
     unrecognized: None, or why there is no `network`.
     kernel: float [width of all columns, units], the kernel of the first dense
       layer, rows in the order of the columns; None if it was not found.
+    column_slices: {column name: slice of the columns side by side}.
+    width: number of elements of all columns together.
+    dtype: numpy dtype of the columns.
     num_calls: how often the model was run so far.
     rows_a_call: number of rows that bounds the memory of a call.
   """
@@ -87,30 +105,36 @@ class AnnotatedModel(object):
     self._graph = tf.Graph()
     self._session = tf.Session(graph=self._graph)
     self._gradients = {}
+    # Rows may be explained by several threads at once.
+    self._lock = threading.Lock()
     self.num_calls = 0
     try:
       with self._graph.as_default():
-        meta_graph = tf.saved_model.load(
-          self._session,
-          [tf.saved_model.tag_constants.SERVING],
-          self._export_dir,
-        )
+        meta_graph = self._loaded()
         self._read(meta_graph.signature_def)
     except Exception:
       self._session.close()
       raise
+
+  def _loaded(self):
+    try:
+      return tf.saved_model.load(
+        self._session,
+        [tf.saved_model.tag_constants.SERVING],
+        self._export_dir,
+      )
+    except Exception as error:
+      refusal = refusals.not_loaded(self._export_dir, error)
+      if refusal is None:
+        raise
+      raise refusal from error
 
   def _read(self, signatures):
     """Finds what the attributes tell in the graph just loaded."""
     self.signatures = sorted(signatures)
     found = annotations.find(self._graph, signatures.get(names.SIGNATURE))
     if found is None:
-      raise ValueError(
-        f'No layer annotations in {self._export_dir!r}; its signatures are '
-        f'{self.signatures}. Export it from DNNClassifierWithLayerAnnotations: '
-        'an ordinary checkpoint can be re-exported through it without '
-        'training.'
-      )
+      raise refusals.without_annotations(self._export_dir, signatures)
     self._found = found
     self.columns = []
     for name in found.columns:
@@ -143,9 +167,20 @@ class AnnotatedModel(object):
     self.num_outputs = self._outputs['logits'].shape.as_list()[-1]
     self.num_classes = self.num_outputs if self.kind == 'classifier' else None
     self.labels = self._labels(predict)
-    self._serialized = serialized_examples.input_tensor(found.features)
-    self.takes_examples = self._serialized is not None
-    width = sum(column.width for column in self.columns)
+    parsers = serialized_examples.parsers(found.features)
+    self.takes_examples = bool(parsers)
+    self._serialized = parsers[0].inputs[0] if parsers else None
+    self.example_features = (
+      serialized_examples.parsed_features(parsers, self._value)
+      if parsers
+      else self.features
+    )
+    self.column_slices, width = {}, 0
+    for column in self.columns:
+      self.column_slices[column.name] = slice(width, width + column.width)
+      width += column.width
+    self._side_by_side = tf.concat(list(found.columns.values()), axis=-1)
+    self.width, self.dtype = width, self._side_by_side.dtype.as_numpy_dtype
     # Forward and backward, a point holds each layer a few times over.
     self.rows_a_call = max(
       1,
@@ -228,61 +263,97 @@ class AnnotatedModel(object):
       ValueError: a feature is missing, not known, or of a wrong shape.
       TypeError: a feature of another type, or `examples` is no such thing.
     """
-    self._check_open()
     chunk = max_rows or self.rows_a_call
+    num_rows, read_fn = self.reader(examples)
+    parts = [
+      self.points_of_rows(read_fn, first, min(first + chunk, num_rows), output)
+      for first in range(0, max(num_rows, 1), chunk)
+    ]
+    return _joined(parts)
+
+  def reader(self, examples):
+    """Returns how rows of examples get into the model.
+
+    Args:
+      examples: as in `points_of_examples`.
+
+    Returns:
+      (n, function of the first and the last row that returns what the session
+      is to be fed).
+    """
+    self._check_open()
+    if isinstance(examples, dict):
+      values, num_rows = feature_values.batch(self.features, examples)
+
+      def feed_of_rows(first, last):
+        return self._feed(feature_values.rows(values, first, last))
+
+      return num_rows, feed_of_rows
+    examples = serialized_examples.checked(examples)
+
+    def feed_of_examples(first, last):
+      serialized = examples[first:last]
+      if self.takes_examples:
+        return {self._serialized: np.array(serialized, object)}
+      return self._feed(self._parsed(serialized, first))
+
+    return len(examples), feed_of_examples
+
+  def points_of_rows(self, read_fn, first, last, output):
+    """Computes the columns and outputs of rows, in one model call.
+
+    Args:
+      read_fn: what `reader` returned.
+      first, last: the rows are [first, last).
+      output: 'logits' or 'probabilities'.
+
+    Returns:
+      `Points`.
+
+    Raises:
+      RowError: as in `points_of_examples`.
+    """
+    if first >= last:
+      return self.points_of_columns(
+        np.zeros((0, self.width), self.dtype), output
+      )
     fetches = {
       'features': {
         key: tensor
         for key, tensor in self._found.features.items()
         if tensor.dtype.is_floating
       },
-      'columns': self._found.columns,
+      'columns': self._side_by_side,
       'path': self._path_tensors,
       'outputs': self._outputs[output],
     }
-    results = []
-    for first_row, feed in self._feeds(examples, chunk):
-      fetched = self._run_rows(fetches, feed, first_row)
-      feature_values.check_finite(fetched['features'], first_row=first_row)
-      feature_values.check_finite(
-        fetched['columns'], 'the value of column', first_row
-      )
-      results.append(fetched)
-    if not results:
-      return self.points_of_columns(self._no_columns(), output)
-    return Points(
-      {
-        name: np.concatenate([r['columns'][name] for r in results])
-        for name in self._found.columns
-      },
-      {
-        name: np.concatenate([r['path'][name] for r in results])
-        for name in self._path_tensors
-      },
-      np.concatenate([r['outputs'] for r in results]),
+    fetched = self._run_rows(fetches, read_fn(first, last), first)
+    feature_values.check_finite(fetched['features'], first_row=first)
+    columns = fetched['columns']
+    feature_values.check_finite(
+      {name: columns[:, part] for name, part in self.column_slices.items()}
+      if not feature_values.is_finite(columns)
+      else {},
+      'the value of column',
+      first,
     )
+    return Points(columns, fetched['path'], fetched['outputs'])
 
   def points_of_columns(self, columns, output, max_rows=None):
-    """Computes the outputs of processed columns, {name: [n, width]}."""
+    """Computes the outputs of processed columns [n, width of all columns]."""
     self._check_open()
-    num_rows = len(next(iter(columns.values())))
     chunk = max_rows or self.rows_a_call
     fetches = [self._path_tensors, self._outputs[output]]
-    results = []
-    for start in range(0, max(num_rows, 1), chunk):
+    parts = []
+    for first in range(0, max(len(columns), 1), chunk):
+      rows = columns[first : first + chunk]
       feed = {
-        self._found.columns[name]: value[start : start + chunk]
-        for name, value in columns.items()
+        self._found.columns[name]: rows[:, part]
+        for name, part in self.column_slices.items()
       }
-      results.append(self._run(fetches, feed))
-    return Points(
-      columns,
-      {
-        name: np.concatenate([path[name] for path, _ in results])
-        for name in self._path_tensors
-      },
-      np.concatenate([outputs for _, outputs in results]),
-    )
+      path, outputs = self._run(fetches, feed)
+      parts.append(Points(rows, path, outputs))
+    return _joined(parts)
 
   def gradients(self, output, path, targets):
     """Computes the gradients of outputs with respect to points of a path.
@@ -355,24 +426,6 @@ class AnnotatedModel(object):
       return np.array([[-1.0], [1.0]])
     return np.eye(self.num_outputs)
 
-  def _feeds(self, examples, chunk):
-    """Yields (index of the first row, feed) of chunks of the examples."""
-    if isinstance(examples, dict):
-      values, num_rows = feature_values.batch(self.features, examples)
-      for start in range(0, num_rows, chunk):
-        yield (
-          start,
-          self._feed(feature_values.rows(values, start, start + chunk)),
-        )
-      return
-    examples = serialized_examples.checked(examples)
-    for start in range(0, len(examples), chunk):
-      serialized = examples[start : start + chunk]
-      if self.takes_examples:
-        yield start, {self._serialized: np.array(serialized, object)}
-      else:
-        yield start, self._feed(self._parsed(serialized, start))
-
   def _feed(self, values):
     return {self._found.features[key]: value for key, value in values.items()}
 
@@ -424,21 +477,13 @@ class AnnotatedModel(object):
       return low, serialized_examples.reason(row_error)
     return None, serialized_examples.reason(error)
 
-  def _no_columns(self):
-    return {
-      column.name: np.zeros(
-        (0, column.width),
-        self._found.columns[column.name].dtype.as_numpy_dtype,
-      )
-      for column in self.columns
-    }
-
   def _value(self, tensor):
     """Returns the value of a tensor that depends on no input."""
     return self._session.run(tensor)
 
   def _run(self, fetches, feed):
-    self.num_calls += 1
+    with self._lock:
+      self.num_calls += 1
     return self._session.run(fetches, feed)
 
   def _check_open(self):
@@ -459,6 +504,20 @@ class AnnotatedModel(object):
 
   def __exit__(self, *exc_info):
     self.close()
+
+
+def _joined(parts):
+  """Returns `Points` one behind the other."""
+  if len(parts) == 1:
+    return parts[0]
+  return Points(
+    np.concatenate([part.columns for part in parts]),
+    {
+      name: np.concatenate([part.path[name] for part in parts])
+      for name in parts[0].path
+    },
+    np.concatenate([part.outputs for part in parts]),
+  )
 
 
 def _check_saved_model(export_dir):

@@ -35,18 +35,17 @@ def compute(model, batches, strategy, num_rows, seed):
   reservoir = _Reservoir(
     num_rows if strategy == 'sample' else _MEDIAN_ROWS, seed
   )
-  sums, count = {}, 0
+  numeric = _numeric_elements(model)
+  sums, count = 0.0, 0
   for batch in batches:
     if strategy == 'sample':
       count += reservoir.add(_rows_of_examples(batch))
       continue
     columns = model.points_of_examples(batch, 'logits').columns
-    for name, value in columns.items():
-      sums[name] = sums.get(name, 0.0) + value.sum(axis=0, dtype=np.float64)
-    count += len(next(iter(columns.values())))
+    sums = sums + columns.sum(axis=0, dtype=np.float64)
+    count += len(columns)
     if strategy == 'median':
-      numeric = [columns[name] for name in _numeric_columns(model)]
-      reservoir.add(list(zip(*numeric)) if numeric else [])
+      reservoir.add(list(columns[:, numeric]))
   if not count:
     raise ValueError(
       '`batches` must hold at least one example; got none. Give the training '
@@ -54,22 +53,23 @@ def compute(model, batches, strategy, num_rows, seed):
     )
   if strategy == 'sample':
     return _together(reservoir.rows)
-  baselines = {
-    name: (value / count).astype(np.float32) for name, value in sums.items()
-  }
+  baseline = sums / count
   if strategy == 'median':
-    for i, name in enumerate(_numeric_columns(model)):
-      values = np.stack([row[i] for row in reservoir.rows])
-      baselines[name] = np.median(values, axis=0).astype(np.float32)
-  return baselines
+    baseline[numeric] = np.median(reservoir.rows, axis=0)
+  return {
+    name: baseline[part].astype(np.float32)
+    for name, part in model.column_slices.items()
+  }
 
 
-def _numeric_columns(model):
-  return [
-    column.name
-    for column in model.columns
-    if column.class_name in ('NumericColumn', '_NumericColumn')
-  ]
+def _numeric_elements(model):
+  """Returns the places of numeric columns' elements among all columns'."""
+  places = [np.zeros(0, np.int64)]
+  for column in model.columns:
+    if column.class_name in ('NumericColumn', '_NumericColumn'):
+      part = model.column_slices[column.name]
+      places.append(np.arange(part.start, part.stop))
+  return np.concatenate(places)
 
 
 def _rows_of_examples(batch):

@@ -2,17 +2,16 @@
 
 import numpy as np
 
-from tf_dnn_annotations import annotated_model
 
-
-def points(model, baselines, examples, x, output, max_rows):
+def points(model, baselines, is_dict, num_rows, output, max_rows):
   """Returns the points at which the paths start.
 
   Args:
     model: the `annotated_model.AnnotatedModel`.
     baselines: as `IntegratedGradients.attribute` takes it.
-    examples: what is explained; tells how a dict of baselines is meant.
-    x: the `Points` of the examples, n rows.
+    is_dict: whether the examples that are explained are a dict of raw
+      features; tells how a dict of baselines is meant.
+    num_rows: n, how many examples are explained.
     output: 'logits' or 'probabilities'.
     max_rows: most rows in one model call, or None.
 
@@ -27,11 +26,9 @@ def points(model, baselines, examples, x, output, max_rows):
     baselines = {}
   if isinstance(baselines, dict):
     keys, columns = set(baselines), {c.name for c in model.columns}
-    is_raw = keys == set(model.features) and (
-      isinstance(examples, dict) or not keys <= columns
-    )
+    is_raw = keys == set(model.features) and (is_dict or not keys <= columns)
     if not is_raw and keys <= columns:
-      values = _processed(model, baselines, x)
+      values = _processed(model, baselines, num_rows)
       return [model.points_of_columns(values, output, max_rows)]
     if not is_raw:
       raise ValueError(
@@ -58,14 +55,7 @@ def points(model, baselines, examples, x, output, max_rows):
       '`baselines` must hold at least one example; got none. Leave it out '
       'for zeros in every processed column.'
     )
-  return [
-    annotated_model.Points(
-      {name: value[k : k + 1] for name, value in points.columns.items()},
-      {name: value[k : k + 1] for name, value in points.path.items()},
-      points.outputs[k : k + 1],
-    )
-    for k in range(len(points.outputs))
-  ]
+  return [points.rows(slice(k, k + 1)) for k in range(len(points.outputs))]
 
 
 def _is_single(value):
@@ -78,12 +68,10 @@ def _is_single(value):
   return np.isscalar(value) or isinstance(value, np.ndarray) and not value.ndim
 
 
-def _processed(model, baselines, x):
-  """Returns {column name: [1 or n, width]} of processed baselines."""
-  num_rows = len(x.outputs)
+def _processed(model, baselines, num_rows):
+  """Returns processed baselines, [1 or n, width of all columns]."""
   values = {}
   for column in model.columns:
-    dtype = x.columns[column.name].dtype
     value = np.asarray(baselines.get(column.name, 0))
     if value.dtype.kind not in 'biuf':
       raise TypeError(
@@ -105,10 +93,10 @@ def _processed(model, baselines, x):
       )
     if value.ndim < 2:
       value = np.broadcast_to(value, (1, column.width))
-    values[column.name] = value.astype(dtype)
+    values[column.name] = value
   # One, or as many as the examples, which may be none.
   rows = 1 if all(len(v) == 1 for v in values.values()) else num_rows
-  return {
-    name: np.broadcast_to(value, (rows, value.shape[1]))
-    for name, value in values.items()
-  }
+  columns = np.empty((rows, model.width), model.dtype)
+  for name, part in model.column_slices.items():
+    columns[:, part] = values[name]
+  return columns

@@ -4,7 +4,7 @@ import numpy as np
 
 # Numbers in the product of a chunk of rows with the kernel: found by trial,
 # about a share of the second-level cache.
-_CHUNK_NUMBERS = 1 << 18
+_CHUNK_NUMBERS = 1 << 17
 
 # A wide column, such as the indicator of a large vocabulary, is multiplied
 # entry by entry where fewer than one in so many entries differ from the
@@ -13,74 +13,98 @@ _WIDE = 256
 _SPARSE = 16
 
 
-def add(values, integrals, kernel, x, start, share):
-  """Adds share * (x_i - x'_i) * (kernel @ integral)_i to `values`.
+def add(values, integrals, kernel, differences, slices, is_first):
+  """Adds (x_i - x'_i) * (kernel @ integral)_i to `values`.
 
   Args:
-    values: {column name: float32 [n, T, width]}, changed in place.
+    values: float32 [n, T, width of all columns], changed in place.
     integrals: [n, T, units], gradients with respect to the first layer's
       pre-activation, integrated over the path.
-    kernel: float32 [width of all columns, units].
-    x: {column name: [n, width]}, in the order of the kernel's rows.
-    start: {column name: [n or 1, width]}, the baselines.
-    share: the weight of this baseline.
+    kernel: float [width of all columns, units].
+    differences: float [n, width of all columns], x - x'.
+    slices: iterable of the slice of each column, in order.
+    is_first: whether `values` holds nothing yet, and is to be overwritten.
   """
-  num_rows, num_targets, units = integrals.shape
-  integrals = (integrals * share).astype(kernel.dtype)
-  first = 0
-  narrow = []  # [(name, first and last row of the kernel)]
-  for name, column in x.items():
-    last = first + column.shape[1]
-    if column.shape[1] < _WIDE:
-      narrow.append((name, first, last))
-    else:
-      difference = _difference(column, start[name])
-      rows, entries = _few_entries(difference)
-      if rows is None:
-        _add_dense([values[name]], integrals, kernel[first:last], [difference])
-      else:
-        products = np.einsum(
-          'etu,eu->et', integrals[rows], kernel[first + entries]
-        )
-        products *= difference[rows, entries][:, np.newaxis]
-        values[name][rows, :, entries] += products
-    first = last
-  # The narrow columns in one product for each run of neighbours.
-  while narrow:
-    run = [narrow.pop(0)]
-    while narrow and narrow[0][1] == run[-1][2]:
-      run.append(narrow.pop(0))
-    _add_dense(
-      [values[name] for name, _, _ in run],
-      integrals,
-      kernel[run[0][1] : run[-1][2]],
-      [_difference(x[name], start[name]) for name, _, _ in run],
-    )
+  integrals = integrals.astype(kernel.dtype)
+  for part in _runs(slices, differences):
+    rows, entries = _few_entries(part, differences)
+    if rows is None:
+      _add_dense(values, integrals, kernel, differences, part, is_first)
+      continue
+    if is_first:
+      values[:, :, part] = 0
+    products = np.einsum('etu,eu->et', integrals[rows], kernel[entries])
+    products *= differences[rows, entries][:, np.newaxis]
+    values[rows, :, entries] += products
 
 
-def _difference(column, start):
-  return (column - start).astype(np.float32, copy=False)
+def row_sums(values):
+  """Returns the sums of values and of absolute values over the last axis.
+
+  Args:
+    values: float32 [n, T, width].
+
+  Returns:
+    (sums, absolute sums), both float64 [n, T].
+  """
+  sums = np.empty(values.shape[:2])
+  absolute_sums = np.empty(values.shape[:2])
+  chunk = max(1, _CHUNK_NUMBERS // max(1, values.shape[1] * values.shape[2]))
+  for first in range(0, len(values), chunk):
+    rows = slice(first, first + chunk)
+    # numpy sums float32 pairwise, to about a rounding of the absolute sum.
+    sums[rows] = values[rows].sum(axis=-1)
+    absolute_sums[rows] = np.abs(values[rows]).sum(axis=-1)
+  return sums, absolute_sums
 
 
-def _few_entries(difference):
-  """Returns (rows, entries) of what is not zero if that is little, or Nones."""
-  if np.count_nonzero(difference) * _SPARSE > difference.size:
+def _runs(slices, differences):
+  """Yields slices: wide, sparse columns alone, others as long runs."""
+  start = stop = 0
+  for part in slices:
+    # The first rows tell of what kind a column is.
+    if part.stop - part.start >= _WIDE and _is_sparse(differences[:64, part]):
+      if stop > start:
+        yield slice(start, stop)
+      yield part
+      start = part.stop
+    stop = part.stop
+  if stop > start:
+    yield slice(start, stop)
+
+
+def _is_sparse(differences):
+  return np.count_nonzero(differences) * _SPARSE <= differences.size
+
+
+def _few_entries(part, differences):
+  """Returns (rows, entries) of what is not zero, or Nones if that is much."""
+  if part.stop - part.start < _WIDE or not _is_sparse(differences[:64, part]):
     return None, None
-  return np.nonzero(difference)
+  column = differences[:, part]
+  if not _is_sparse(column):
+    return None, None
+  rows, entries = np.nonzero(column)
+  return rows, entries + part.start
 
 
-def _add_dense(values, integrals, kernel, differences):
-  """Adds to neighbouring columns' values by products with their kernel."""
+def _add_dense(values, integrals, kernel, differences, part, is_first):
+  """Adds to the columns of a run by products with their kernel."""
   num_rows, num_targets, units = integrals.shape
-  chunk = max(1, _CHUNK_NUMBERS // (num_targets * max(1, len(kernel))))
+  width = part.stop - part.start
+  is_whole = width == len(kernel)
+  chunk = max(1, _CHUNK_NUMBERS // (num_targets * width))
   for first in range(0, num_rows, chunk):
     rows = slice(first, first + chunk)
-    products = integrals[rows].reshape(-1, units) @ kernel.T
-    products = products.reshape(-1, num_targets, len(kernel))
-    column = 0
-    for value, difference in zip(values, differences):
-      width = difference.shape[1]
-      part = products[:, :, column : column + width]
-      part *= difference[rows, np.newaxis]
-      value[rows] += part
-      column += width
+    flat = integrals[rows].reshape(-1, units)
+    if is_first and is_whole:
+      products = values[rows]
+      np.matmul(flat, kernel[part].T, out=products.reshape(-1, width))
+    else:
+      products = flat @ kernel[part].T
+      products = products.reshape(-1, num_targets, width)
+    products *= differences[rows, np.newaxis, part]
+    if not is_first:
+      values[rows, :, part] += products
+    elif not is_whole:
+      values[rows, :, part] = products

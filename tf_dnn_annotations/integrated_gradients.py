@@ -4,6 +4,9 @@ Source: Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks",
 ICML 2017 (arXiv 1703.01365), equation 1.
 """
 
+from concurrent import futures
+import functools
+import os
 import warnings
 
 import numpy as np
@@ -21,11 +24,15 @@ from tf_dnn_annotations import targets as target_ids
 # Nodes of a rule unless told otherwise.
 DEFAULT_NUM_STEPS = 128
 
+# Rows of a chunk of the exact sum: enough for efficient model calls, few enough
+# for the second-level cache with columns of usual width.
+_EXACT_ROWS = 512
+
 _OUTPUTS = ('logits', 'probabilities')
 
 # Attributions that cancel to less than this share of the sum of their absolute
 # values explain a difference that there hardly is.
-_NEAR = 0.01
+_NEAR = 1e-3
 
 # How well float32 knows an output of size 1, a few roundings.
 _ROUNDING = 1e-6
@@ -118,81 +125,48 @@ class IntegratedGradients(object):
     model = self.model
     self._check_output(output)
     _check_positive('max_rows', max_rows)
-    engine = self._engine(output, method, num_steps, tolerance)
-    x = model.points_of_examples(examples, output, max_rows)
+    engine = self._engine(output, method, num_steps, max_rows, tolerance)
+    num_rows, read_fn = model.reader(examples)
     starts = baseline_points.points(
-      model, baselines, examples, x, output, max_rows
+      model, baselines, isinstance(examples, dict), num_rows, output, max_rows
     )
-    num_rows = len(x.outputs)
     is_all = isinstance(targets, str) and targets == 'all'
-    ids = None if is_all else target_ids.ids(model, targets, x.outputs)
+    given_ids = None if is_all else target_ids.ids(model, targets, num_rows)
 
-    # Everything has an axis for the targets: one a row, or all of them.
-    outputs = _of_targets(x.outputs, ids)
-    baseline_outputs = np.zeros(outputs.shape)
-    values = {
-      column.name: np.zeros(outputs.shape + (column.width,), np.float32)
-      for column in model.columns
-    }
-    num_nodes = np.zeros(num_rows, np.int64)
-    errors = np.zeros(num_rows)
-    for start in starts if num_rows else ():
-      start_outputs = np.broadcast_to(start.outputs, x.outputs.shape)
-      start_outputs = _of_targets(start_outputs, ids)
-      baseline_outputs += start_outputs / len(starts)
-      integrals, nodes, error = engine(
-        start, x, ids, start_outputs, outputs, max_rows or model.rows_a_call
-      )
-      num_nodes += nodes
-      errors += error / len(starts)
-      if 'first_layer' in integrals and model.kernel is not None:
-        column_attributions.add(
-          values,
-          integrals['first_layer'],
-          model.kernel,
-          x.columns,
-          start.columns,
-          1 / len(starts),
-        )
+    sums = _Sums(num_rows, model.num_outputs if is_all else 1, model)
+
+    def explain(first, last):
+      rows = slice(first, last)
+      x = model.points_of_rows(read_fn, first, last, output)
+      if is_all:
+        chosen = None
+      elif given_ids is None:
+        chosen = sums.ids[rows, 0] = np.argmax(x.outputs, axis=1)
       else:
-        for name, value in values.items():
-          difference = x.columns[name] - start.columns[name]
-          value += difference[:, np.newaxis] * integrals[name] / len(starts)
-    gap = outputs - baseline_outputs
-    absolute = np.zeros(gap.shape)
-    for value in values.values():
-      gap -= value.sum(axis=-1, dtype=np.float64)
-      absolute += np.abs(value).sum(axis=-1, dtype=np.float64)
-    if (np.abs(outputs - baseline_outputs) < _NEAR * absolute).any():
+        chosen = sums.ids[rows, 0] = given_ids[rows]
+      sums.outputs[rows] = _of_targets(x.outputs, chosen)
+      for start in starts:
+        sums.add(rows, x, start.rows(rows), chosen, engine, len(starts))
+
+    chunk = max_rows or model.rows_a_call
+    num_threads = 1
+    if engine.func == self._exact:  # The others' calls use all cores.
+      num_threads = _num_threads()
+      chunk = min(chunk, _EXACT_ROWS, max(1, -(-num_rows // num_threads)))
+    firsts = range(0, num_rows, chunk)
+    lasts = [min(first + chunk, num_rows) for first in firsts]
+    # numpy and TensorFlow leave the interpreter's lock while they compute.
+    with futures.ThreadPoolExecutor(num_threads) as pool:
+      list(pool.map(explain, firsts, lasts))
+    if not sums.has_converged.all():
       warnings.warn(
-        'The outputs of some rows differ from that of their baseline by less '
-        f'than {_NEAR:.0%} of the sum of their absolute attributions, which '
-        'cancel: compare `outputs` and `baseline_outputs` of the result. '
-        'Another baseline tells more about such a row.',
+        f'{np.sum(~sums.has_converged)} of {num_rows} rows did not meet the '
+        f'tolerance of {tolerance:g}: see `gap` and `error_estimate` of the '
+        'result. Raise `num_steps`.',
         RuntimeWarning,
         stacklevel=2,
       )
-    errors = np.where(
-      np.isnan(errors), np.abs(gap).max(axis=1, initial=0), errors
-    )
-    if is_all:
-      ids = np.tile(np.arange(model.num_outputs), (num_rows, 1))
-    else:
-      values = {name: value[:, 0] for name, value in values.items()}
-      outputs, baseline_outputs, gap = (
-        value[:, 0] for value in (outputs, baseline_outputs, gap)
-      )
-    return attributions.Attributions(
-      values=values,
-      columns=[column.name for column in model.columns],
-      outputs=outputs.astype(np.float32),
-      baseline_outputs=baseline_outputs.astype(np.float32),
-      gap=gap.astype(np.float32),
-      targets=ids,
-      num_nodes=num_nodes,
-      error_estimate=errors.astype(np.float32),
-      feature_keys={c.name: c.feature_keys for c in model.columns},
-    )
+    return sums.result(model, is_all)
 
   def attribute_batches(self, batches, **kwargs):
     """Yields the attributions of one batch of examples after the other.
@@ -233,15 +207,15 @@ class IntegratedGradients(object):
       self.model, batches, strategy, num_rows, seed
     )
 
-  def _engine(self, output, method, num_steps, tolerance):
+  def _engine(self, output, method, num_steps, max_rows, tolerance):
     """Returns the function that integrates, as the arguments ask for it.
 
     Returns:
-      function of (start, x, ids, start_outputs, outputs, max_points), the ends
-      of the paths as `Points`, the targets int [n] or None, the outputs there
-      [n, T] and the most points in a model call, that returns (integrals
-      {name: [n, T, size]} of dF with respect to the path, num_nodes [n],
-      errors [n], NaN if not known).
+      partial function of (start, x, ids, start_outputs, outputs), the ends of
+      the paths as `Points`, the targets int [n] or None, the outputs there
+      [n, T], that returns (integrals {name: [n, T, size]} of dF with respect
+      to the path, num_nodes [n], errors [n], has_converged [n]); the latter
+      three may be one number for all rows, errors NaN if not known.
     """
     network = self.model.network
     if method == 'exact' and network is None:
@@ -251,11 +225,17 @@ class IntegratedGradients(object):
         'the integral is good to `tolerance`.'
       )
     if method == 'exact' or (method == 'auto' and _is_affordable(network)):
-      return lambda *args: self._exact(output, *args)
+      return functools.partial(self._exact, output)
     if method == 'auto':
       _check_positive('tolerance', tolerance, (float, int, np.number))
       _check_positive('num_steps', num_steps)
-      return lambda *args: self._adaptive(output, num_steps, tolerance, *args)
+      return functools.partial(
+        self._adaptive,
+        output,
+        num_steps or quadrature.MAX_NUM_NODES,
+        tolerance,
+        max_rows,
+      )
     if method not in path_integral.RULE_NAMES:
       raise ValueError(
         "`method` must be 'auto', 'exact' or one of "
@@ -265,7 +245,7 @@ class IntegratedGradients(object):
     if num_steps is None:
       num_steps = DEFAULT_NUM_STEPS
     nodes, weights = path_integral.rule(method, num_steps)
-    return lambda *args: self._fixed(output, nodes, weights, *args)
+    return functools.partial(self._fixed, output, nodes, weights, max_rows)
 
   def _exact(self, output, start, x, ids, *_):
     integrals, num_regions = linear_regions.integrate(
@@ -276,39 +256,33 @@ class IntegratedGradients(object):
       self.model.class_logits,
       ids,
     )
-    return (
-      {'first_layer': integrals},
-      num_regions,
-      np.full(len(x.outputs), np.nan),
-    )
+    return {'first_layer': integrals}, num_regions, np.nan, True
 
-  def _fixed(self, output, nodes, weights, start, x, ids, _, __, max_points):
+  def _fixed(self, output, nodes, weights, max_rows, start, x, ids, *_):
     integrals = quadrature.fixed(
       self._gradient_fn(output, ids),
       _broadcast(start.path, x.path),
       x.path,
       nodes,
       weights,
-      max_points,
+      max_rows or self.model.rows_a_call,
     )
-    num_rows = len(x.outputs)
-    return integrals, np.full(num_rows, len(nodes)), np.full(num_rows, np.nan)
+    return integrals, len(nodes), np.nan, True
 
   def _adaptive(
     self,
     output,
-    num_steps,
+    max_nodes,
     tolerance,
+    max_rows,
     start,
     x,
     ids,
     start_outputs,
     outputs,
-    max_points,
   ):
-    max_nodes = num_steps or quadrature.MAX_NUM_NODES
     size = np.maximum(np.abs(outputs), np.abs(start_outputs))
-    integrals, num_nodes, errors, has_converged = quadrature.adaptive(
+    return quadrature.adaptive(
       self._gradient_fn(output, ids),
       _broadcast(start.path, x.path),
       x.path,
@@ -316,17 +290,8 @@ class IntegratedGradients(object):
       _ROUNDING * np.maximum(size, 1.0),
       tolerance,
       max_nodes,
-      max_points,
+      max_rows or self.model.rows_a_call,
     )
-    if not has_converged.all():
-      warnings.warn(
-        f'{np.sum(~has_converged)} of {len(has_converged)} rows did not meet '
-        f'the tolerance of {tolerance:g} with {max_nodes} nodes: see `gap` and '
-        '`error_estimate` of the result. Raise `num_steps`.',
-        RuntimeWarning,
-        stacklevel=4,
-      )
-    return integrals, num_nodes, errors
 
   def _gradient_fn(self, output, ids):
     def gradients(points, rows):
@@ -356,6 +321,95 @@ class IntegratedGradients(object):
 
   def __exit__(self, *exc_info):
     self.close()
+
+
+class _Sums(object):
+  """What is known of each row so far, while baselines are added.
+
+  Everything but what is counted a row has an axis for the targets.
+  """
+
+  def __init__(self, num_rows, num_targets, model):
+    shape = num_rows, num_targets
+    self.values = np.empty(shape + (model.width,), np.float32)
+    self.ids = np.tile(np.arange(num_targets), (num_rows, 1))
+    self.outputs = np.zeros(shape)
+    self.baseline_outputs = np.zeros(shape)
+    self.num_nodes = np.zeros(num_rows, np.int64)
+    self.errors = np.zeros(num_rows)
+    self.has_converged = np.ones(num_rows, bool)
+    self._slices, self._kernel = model.column_slices, model.kernel
+
+  def add(self, rows, x, start, ids, engine, num_baselines):
+    """Adds the attributions of rows against one of their baselines."""
+    start_outputs = _of_targets(
+      np.broadcast_to(start.outputs, x.outputs.shape), ids
+    )
+    integrals, num_nodes, errors, has_converged = engine(
+      start, x, ids, start_outputs, self.outputs[rows]
+    )
+    is_first = not self.num_nodes[rows].any()
+    self.baseline_outputs[rows] += start_outputs / num_baselines
+    self.num_nodes[rows] += num_nodes
+    self.errors[rows] += errors / num_baselines
+    self.has_converged[rows] &= has_converged
+    differences = x.columns - start.columns
+    if num_baselines > 1:
+      differences /= num_baselines
+    values = self.values[rows]
+    if 'first_layer' in integrals:
+      column_attributions.add(
+        values,
+        integrals['first_layer'],
+        self._kernel,
+        differences,
+        self._slices.values(),
+        is_first,
+      )
+      return
+    if is_first:
+      values[:] = 0
+    for name, part in self._slices.items():
+      values[:, :, part] += differences[:, np.newaxis, part] * integrals[name]
+
+  def result(self, model, is_all):
+    """Returns the `Attributions`; warns where they cancel."""
+    changes = self.outputs - self.baseline_outputs
+    sums, absolute_sums = column_attributions.row_sums(self.values)
+    gap = changes - sums
+    # Of all targets, some are always near: that tells nothing.
+    is_near = np.abs(changes) < _NEAR * absolute_sums
+    if is_near.any() and not is_all:
+      warnings.warn(
+        'The outputs of some rows differ from that of their baseline by less '
+        f'than {_NEAR:.1%} of the sum of their absolute attributions, which '
+        'cancel: compare `outputs` and `baseline_outputs` of the result. '
+        'Another baseline tells more about such a row.',
+        RuntimeWarning,
+        stacklevel=3,
+      )
+    errors = self.errors
+    if len(gap):
+      errors = np.where(np.isnan(errors), np.abs(gap).max(axis=1), errors)
+    every = slice(None) if is_all else 0
+    values = self.values[:, every]
+    return attributions.Attributions(
+      values={name: values[..., part] for name, part in self._slices.items()},
+      columns=[column.name for column in model.columns],
+      outputs=self.outputs[:, every].astype(np.float32),
+      baseline_outputs=self.baseline_outputs[:, every].astype(np.float32),
+      gap=gap[:, every].astype(np.float32),
+      targets=self.ids[:, every],
+      num_nodes=self.num_nodes,
+      error_estimate=errors.astype(np.float32),
+      feature_keys={c.name: c.feature_keys for c in model.columns},
+    )
+
+
+def _num_threads():
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def _is_affordable(network):

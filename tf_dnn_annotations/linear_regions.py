@@ -21,8 +21,6 @@ Attribution for Deep Networks", ICML 2017 (arXiv 1703.01365).
 """
 
 import collections
-from concurrent import futures
-import os
 
 import numpy as np
 
@@ -154,40 +152,26 @@ def integrate(network, start, end, output, classes, targets):
   single = network.astype(np.float32)
   chunk = _rows_a_chunk(network, output)
 
-  def integrate_chunk(first):
+  num_targets = len(classes) if targets is None else 1
+  integrals = np.empty((num_rows, num_targets, end.shape[1]))
+  num_regions = np.empty(num_rows, np.int64)
+  for first in range(0, num_rows, chunk):
     rows = slice(first, first + chunk)
     z0, z1 = start[rows].astype(np.float64), end[rows].astype(np.float64)
     head = region_weights.Head(
       output, classes, None if targets is None else targets[rows]
     )
-    sums, num_regions = _integrate(single, z0, z1, head)
+    sums, regions = _integrate(single, z0, z1, head)
     change = head.value(double.logits(z1)) - head.value(double.logits(z0))
     gap = change - np.matmul(sums, (z1 - z0)[:, :, np.newaxis])[:, :, 0]
     bound = _FLOAT32_GAP * np.maximum(1.0, np.abs(change))
     (again,) = np.nonzero((np.abs(gap) > bound).any(axis=1))
     if len(again):
-      sums[again], num_regions[again] = _integrate(
+      sums[again], regions[again] = _integrate(
         double, z0[again], z1[again], head.rows(again)
       )
-    return rows, sums, num_regions
-
-  num_targets = len(classes) if targets is None else 1
-  integrals = np.empty((num_rows, num_targets, end.shape[1]))
-  num_regions = np.empty(num_rows, np.int64)
-  # numpy leaves the interpreter's lock while it computes.
-  with futures.ThreadPoolExecutor(_num_threads()) as pool:
-    for rows, sums, regions in pool.map(
-      integrate_chunk, range(0, num_rows, chunk)
-    ):
-      integrals[rows] = sums
-      num_regions[rows] = regions
+    integrals[rows], num_regions[rows] = sums, regions
   return integrals, num_regions
-
-
-def _num_threads():
-  if hasattr(os, 'sched_getaffinity'):
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
 
 
 def _rows_a_chunk(network, output):

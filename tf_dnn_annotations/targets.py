@@ -3,22 +3,22 @@
 import numpy as np
 
 
-def ids(model, targets, outputs):
+def ids(model, targets, num_rows):
   """Returns the class id of each row's target.
 
   Args:
     model: the `annotated_model.AnnotatedModel`.
     targets: 'predicted', a class id, a class label, or an array [n] of either.
-    outputs: [n, num_outputs], what the model predicts.
+    num_rows: n.
 
   Returns:
-    int64 [n], in [0, num_outputs).
+    int64 [n], in [0, num_outputs); None for 'predicted', which only the
+    outputs can tell.
 
   Raises:
     ValueError: no such class or label, or not one a row.
     TypeError: a target is neither an integer nor a string.
   """
-  num_rows = len(outputs)
   if isinstance(targets, str) and targets == 'predicted':
     if model.kind == 'regressor' and model.num_outputs > 1:
       raise ValueError(
@@ -26,7 +26,7 @@ def ids(model, targets, outputs):
         f'of {model.num_outputs} outputs. Give an index in [0, '
         f"{model.num_outputs}), or 'all'."
       )
-    return np.argmax(outputs, axis=1)
+    return None
   if isinstance(targets, (str, bytes)) or np.ndim(targets) == 0:
     return np.full(num_rows, _id(model, targets), np.int64)
   if len(targets) != num_rows or np.ndim(targets) != 1:
