@@ -183,7 +183,7 @@ class ColumnDescriptionsTest(parameterized.TestCase):
     )
 
   @parameterized.parameters(
-    (None, None, 'unknown'),
+    (None, None, 'not described'),
     ('NumericColumn', None, 'numeric'),
     ('_NumericColumn', {}, 'numeric'),
     ('SharedEmbeddingColumn', None, 'shared embedding'),

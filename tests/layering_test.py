@@ -25,6 +25,7 @@ _ORDER = (
   'feature_values',
   'serialized_examples',
   'network',
+  'refusals',
   'annotated_model',
   'baselines',
   'targets',

@@ -237,23 +237,23 @@ def _feature_keys_of_columns(columns, features):
 
   Read off the graph, since a user's own column need not declare them.
   """
-  key_of_op = {
-    tensor.op: key
+  # By tensor: contrib annotated those of one parser, which is one op.
+  key_of_tensor = {
+    tensor.name: key
     for key, feature in features.items()
     for tensor in tf.nest.flatten(feature, expand_composites=True)
     if isinstance(tensor, tf.Tensor)
   }
 
   def keys_read(tensor):
-    keys, seen, stack = set(), {tensor.op}, [tensor.op]
+    keys, seen, stack = set(), set(), [tensor]
     while stack:
-      op = stack.pop()
-      if op in key_of_op:
-        keys.add(key_of_op[op])
-        continue
-      new = {source.op for source in op.inputs} - seen
-      seen |= new
-      stack.extend(new)
+      tensor = stack.pop()
+      if tensor.name in key_of_tensor:
+        keys.add(key_of_tensor[tensor.name])
+      elif tensor.op not in seen:
+        seen.add(tensor.op)
+        stack.extend(tensor.op.inputs)
     return keys
 
   return {name: keys_read(tensor) for name, (_, tensor) in columns.items()}
@@ -339,6 +339,9 @@ def find(graph, signature_def=None):
   if signature_def is None:
     if not columns:
       return None
+    # In the model's order, which is the names': contrib's collections have
+    # that of a dict, which Python 2 gave none.
+    columns = dict(sorted(columns.items()))
     hidden_layers, logits = find_layers(graph.get_operations())
   else:
     outputs = {

@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 
 def kind(column):
   """Returns a few words on what `column` is, such as 'indicator of hashed'."""
-  return _kind(column.class_name or 'Unknown', column.config)
+  return _kind(column.class_name or 'NotDescribed', column.config)
 
 
 def element_names(columns, export_dir):

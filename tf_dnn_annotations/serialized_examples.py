@@ -1,5 +1,7 @@
 """Serialized tf.Examples: where a graph takes them, and what they lack."""
 
+import re
+
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import feature_values
@@ -15,29 +17,81 @@ ROW_ERRORS = (
 _PARSE_OPS = ('ParseExample', 'ParseExampleV2')
 
 
-def input_tensor(features):
-  """Returns the tensor of the serialized tf.Examples, None if there is none.
+def parsers(features):
+  """Returns the ops that parse the features from serialized tf.Examples.
 
-  That is what the one op that parses the features takes; what else they may
-  depend on is not fed.
+  Args:
+    features: {feature key: `Tensor` or `SparseTensor`}.
+
+  Returns:
+    list of `tf.Operation`, which all parse the same tensor; empty where the
+    features are not parsed, or from several.
   """
   stack = [
     tensor.op
     for feature in features.values()
     for tensor in tf.nest.flatten(feature, expand_composites=True)
   ]
-  seen, serialized = set(stack), []
+  seen, found = set(stack), []
   while stack:
     op = stack.pop()
     if op.type in _PARSE_OPS:
-      serialized.append(op.inputs[0])
+      # What else the features may depend on is not fed.
+      found.append(op)
       continue
     if op.type in ('Placeholder', 'PlaceholderWithDefault'):
-      return None
+      return []
     new = {tensor.op for tensor in op.inputs} - seen
     seen |= new
     stack.extend(new)
-  return serialized[0] if len(set(map(id, serialized))) == 1 else None
+  return found if len({op.inputs[0].name for op in found}) == 1 else []
+
+
+def parsed_features(parsers, run_fn):
+  """Returns {key: `feature_values.Feature`} of what is parsed of an example.
+
+  Args:
+    parsers: list of `tf.Operation`, as `parsers` returns.
+    run_fn: function of a list of `Tensor`s that depend on no input; returns
+      their values.
+  """
+  features = {}
+  for op in parsers:
+    sparse_keys, ragged_keys, dense_keys = (
+      [tf.compat.as_str(key) for key in keys] for keys in _keys(op, run_fn)
+    )
+    dtypes = list(op.get_attr('sparse_types'))
+    if ragged_keys:
+      dtypes += op.get_attr('ragged_value_types')
+    for key, dtype in zip(sparse_keys + ragged_keys, dtypes):
+      dtype = tf.as_dtype(dtype)
+      features[key] = feature_values.Feature(key, dtype, None, True)
+    for key, dtype, shape in zip(
+      dense_keys, op.get_attr('Tdense'), op.get_attr('dense_shapes')
+    ):
+      shape = tf.TensorShape(shape)
+      features[key] = feature_values.Feature(
+        key,
+        tf.as_dtype(dtype),
+        shape.as_list() if shape.rank is not None else None,
+        False,
+      )
+  return dict(sorted(features.items()))
+
+
+def _keys(op, run_fn):
+  """Returns the arrays (sparse, ragged, dense) of the keys of a parser."""
+  inputs = list(op.inputs)
+  if op.type == 'ParseExampleV2':  # serialized, names, keys of the kinds
+    sparse, dense, ragged = run_fn(inputs[2:5])
+    return sparse, ragged, dense
+  last_sparse = 2 + op.get_attr('Nsparse')
+  last_dense = last_sparse + op.get_attr('Ndense')
+  return (
+    run_fn(inputs[2:last_sparse]),
+    [],
+    run_fn(inputs[last_sparse:last_dense]),
+  )
 
 
 def parsing_spec(feature):
@@ -86,7 +140,12 @@ def reason(error):
   lines = [line.strip() for line in lines if line.strip()]
   skipped = ('Graph execution error', 'Detected at', 'File ', 'Node:', '[[')
   lines = [line for line in lines if not line.startswith(skipped)]
-  return (lines[0] if lines else str(error)).rstrip('.') + (
+  text = lines[0] if lines else str(error)
+  # Examples have no names here, and the index is that in a batch of our own
+  # making.
+  text = text.replace('Name: <unknown>, ', '')
+  text = re.sub(r', Index: \d+\. +', ': ', text)
+  return text.rstrip('.') + (
     '. Check the example against the features of the model (the command '
     'inspect lists them).'
   )
