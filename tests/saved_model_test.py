@@ -212,13 +212,8 @@ class SavedModelTest(parameterized.TestCase):
   @parameterized.parameters(1, 2)
   def test_an_estimator_around_ours(self, version):
     """add_metrics calls our model_fn from an estimator of its own."""
-    estimator = (
-      tf.estimator.add_metrics(
-        _trained(version), lambda features: {'age': tf.metrics.mean(0.0)}
-      )
-      if version == 1
-      else tf.estimator.add_metrics(_trained(version), _keras_metric)
-    )
+    metric_fn = _v1_metric if version == 1 else _keras_metric
+    estimator = tf.estimator.add_metrics(_trained(version), metric_fn)
     self.assertIn('age', estimator.evaluate(_CASE.input_fn('multi_class')))
     self._assert_annotated(
       _meta_graphs(
@@ -231,6 +226,10 @@ class SavedModelTest(parameterized.TestCase):
   def test_a_vocabulary_file_is_an_asset(self):
     export_dir = model_cases.annotated_export('vocabulary_file')
     self.assertEqual(os.listdir(f'{export_dir}/assets'), ['colors.txt'])
+
+
+def _v1_metric(features):
+  return {'age': tf.metrics.mean(features['age'])}
 
 
 def _keras_metric(features):
