@@ -1,12 +1,14 @@
 """What cannot be explained is refused, with a remedy."""
 
 import os
+import re
 import shutil
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import model_cases
 from tests import network_export
@@ -33,7 +35,7 @@ def _columns():
   ]
 
 
-class ExportDirTest(absltest.TestCase):
+class ExportDirTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
@@ -71,23 +73,90 @@ class ExportDirTest(absltest.TestCase):
       r'`export_dir` must be the directory of a SavedModel',
     )
 
-  def test_no_annotations(self):
+  @parameterized.parameters('binary', 'regression')
+  def test_no_annotations(self, head):
+    """An ordinary export is refused with lines that mend it when they run."""
     case = model_cases.CASES['numeric']
-    estimator = model_cases.estimator_class('binary')(
+    arguments = dict(
       hidden_units=[2],
       feature_columns=case.columns(),
       model_dir=network_export.new_dir(),
     )
-    estimator.train(case.input_fn(), steps=1)
+    estimator = model_cases.estimator_class(head)(**arguments)
+    estimator.train(case.input_fn(head), steps=1)
     export_dir = estimator.export_saved_model(
       network_export.new_dir(), case.serving_input_receiver_fn()
     )
+    name = 'DNNRegressor' if head == 'regression' else 'DNNClassifier'
+    with self.assertRaisesRegex(
+      ValueError,
+      r"No layer annotations in .*signatures are \[.*'predict'.*\]\. Export "
+      f'it from {name}WithLayerAnnotations: .* without training',
+    ) as raised:
+      tfda.IntegratedGradients(export_dir)
+    lines = re.findall('^    (.*)$', str(raised.exception), re.MULTILINE)
+    self.assertLen(lines, 3)
+    # The names that the lines use.
+    names = {
+      'arguments': arguments,
+      'export_dir_base': network_export.new_dir(),
+      'serving_input_receiver_fn': case.serving_input_receiver_fn(),
+      'checkpoint_path': estimator.latest_checkpoint(),
+    }
+    exec('\n'.join(lines), names)
+    (timestamp,) = os.listdir(names['export_dir_base'])
+    with tfda.IntegratedGradients(
+      os.path.join(names['export_dir_base'], timestamp)
+    ) as ig:
+      outputs = ig.attribute(case.serialized_examples()).outputs
+    predictions = estimator.predict(case.input_fn(head))
+    self.assertLen(outputs, model_cases.NUM_ROWS)
+    for output, prediction in zip(outputs, predictions):
+      expected = (
+        prediction['predictions'][0]
+        if head == 'regression'
+        else np.abs(prediction['logits'][0])
+      )
+      self.assertAlmostEqual(output, expected, places=5)
+
+  @parameterized.parameters(True, False)
+  def test_written_by_a_newer_tensorflow(self, is_newer):
+    """What this TensorFlow lacks is the cause if its number is higher."""
+    export_dir = self._edited_copy('99.1.0' if is_newer else tf.__version__)
+    if not is_newer:
+      with self.assertRaisesRegex(Exception, 'OperationToCome') as raised:
+        tfda.IntegratedGradients(export_dir)
+      self.assertNotIn('written by', str(raised.exception))
+      return
     self._check(
       export_dir,
       ValueError,
-      r"No layer annotations in .*signatures are \['.*'predict'.*\]\. Export "
-      r'it from DNNClassifierWithLayerAnnotations: .* without training',
+      rf'was written by TensorFlow 99\.1\.0, and {tf.__version__}, .* too old '
+      r'to load it\. Read it with TensorFlow 99\.1 or newer.*OperationToCome',
     )
+
+  def test_files_that_are_missing_are_not_laid_to_a_newer_tensorflow(self):
+    export_dir = self._edited_copy('99.1.0', 'Identity')
+    shutil.rmtree(os.path.join(export_dir, 'variables'))
+    with self.assertRaisesRegex(Exception, 'variables') as raised:
+      tfda.IntegratedGradients(export_dir)
+    self.assertNotIn('written by', str(raised.exception))
+
+  def _edited_copy(self, version, op='OperationToCome'):
+    """Returns an export of another TensorFlow, with one operation changed."""
+    copy = os.path.join(network_export.new_dir(), 'copy')
+    shutil.copytree(self.export_dir, copy)
+    path = os.path.join(copy, 'saved_model.pb')
+    saved_model = saved_model_pb2.SavedModel()
+    with open(path, 'rb') as file:
+      saved_model.ParseFromString(file.read())
+    (meta_graph,) = saved_model.meta_graphs
+    meta_graph.meta_info_def.tensorflow_version = version
+    nodes = [n for n in meta_graph.graph_def.node if n.op == 'Identity']
+    nodes[0].op = op
+    with open(path, 'wb') as file:
+      file.write(saved_model.SerializeToString())
+    return copy
 
   def test_path_objects_and_bytes_are_taken(self):
     copy = os.path.join(network_export.new_dir(), 'copy')
@@ -265,9 +334,23 @@ class AttributeTest(parameterized.TestCase):
     self._check(
       examples,
       ValueError,
-      rf'^row {row}: .*Check the example against the features',
+      rf'^row {row}: (?!.*(Name: |Index: )).*Check the example against the fe',
       max_rows=max_rows,
     )
+
+  @parameterized.parameters(
+    ('count', [], r'^row 1: Feature: count \(data type: float\) is required'),
+    (
+      'count',
+      [b'3'],
+      r"^row 1: Key: count: Data types don't match\. Data type",
+    ),
+    ('size', [1.0], r'^row 1: Key: size: Number of float values != expected'),
+  )
+  def test_what_is_wrong_with_an_example(self, key, values, regex):
+    bad = network_export.examples(**dict(_RAW, **{key: [values] * 3}))[:1]
+    with self.assertRaisesRegex(ValueError, regex):
+      self.explainers['examples'].attribute(_EXAMPLES[:1] + bad + _EXAMPLES)
 
   def test_several_malformed_examples(self):
     self._check(_EXAMPLES + [b'a', b'b'] + _EXAMPLES, ValueError, r'^row 3: ')

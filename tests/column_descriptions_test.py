@@ -58,7 +58,9 @@ class ColumnDescriptionsTest(parameterized.TestCase):
     got = {
       column: {
         name: value
-        for name, value in zip(elements, points.columns[column][0])
+        for name, value in zip(
+          elements, points.columns[0, model.column_slices[column]]
+        )
         if value
       }
       for column, elements in names.items()
