@@ -76,6 +76,29 @@ class BatchingTest(parameterized.TestCase):
     )
 
   @parameterized.product(
+    max_rows=(1, 2, 5, None),
+    method=['exact', 'auto'],
+    output=['logits', 'probabilities'],
+  )
+  def test_max_rows_and_other_rows_without_nodes(
+    self, max_rows, method, output
+  ):
+    if (method, output) == ('exact', 'probabilities'):
+      output = 'logits'  # The other is no finite sum.
+    arguments = dict(method=method, output=output, num_steps=None)
+    together = self._attribute(max_rows=max_rows, **arguments)
+    self.assertGreater(np.abs(together.values['x']).max(), 1e-3)
+    for row in range(_NUM_ROWS):
+      alone = self._attribute(_X[row : row + 1], **arguments)
+      # Nothing but the order of the sums is another.
+      x = np.float64(_X[row])
+      bound, _ = _NETWORK.rounding(x, 0 * x, output)
+      np.testing.assert_array_less(
+        np.abs(together.values['x'][row] - alone.values['x'][0]),
+        2 * bound + 1e-12,
+      )
+
+  @parameterized.product(
     max_rows=(1, 7, 16), examples_are_serialized=[True, False]
   )
   def test_max_rows_of_every_kind_of_column(

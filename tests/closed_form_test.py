@@ -91,6 +91,10 @@ class ClosedFormTest(parameterized.TestCase):
     np.testing.assert_array_equal(result.values['x'][1:, 1], expected[1:])
     np.testing.assert_allclose(result.outputs[:, 1], [6.5, -1.5, 0.5])
     np.testing.assert_allclose(result.baseline_outputs[:, 1], [0.5, 0.5, 0.5])
+    exact = _attribute(_ONE_CROSSING, x, method='exact')
+    np.testing.assert_allclose(
+      exact.values['x'][:, 1], expected, rtol=1e-6, atol=0
+    )
     # The reference of the other tests agrees.
     np.testing.assert_allclose(
       [_ONE_CROSSING.attributions(row, 0 * row)[1] for row in np.float64(x)],
@@ -130,6 +134,23 @@ class ClosedFormTest(parameterized.TestCase):
       ),
       method='gausslegendre',
       num_steps=100,
+    )
+
+  @parameterized.product(
+    activation=['relu', 'leaky_relu', 'relu6', 'identity'],
+    has_batch_norm=[False, True],
+    sizes=[(4, 6, 1), (4, 6, 5, 3), (4, 5, 4, 3, 3)],
+  )
+  def test_exact_sum(self, activation, has_batch_norm, sizes):
+    norms = numpy_network.random_batch_norms(8, sizes[1:-1])
+    self._check(
+      numpy_network.random(
+        7,
+        sizes,
+        activation=activation,
+        batch_norms=norms if has_batch_norm else None,
+      ),
+      method='exact',
     )
 
   @parameterized.parameters(1, 2)

@@ -161,6 +161,23 @@ class TargetsTest(parameterized.TestCase):
         result.per_feature()['x'][:, i], one.per_feature()['x']
       )
 
+  @parameterized.product(
+    name=list(_NETWORKS), method=['exact', 'auto'], targets=['all', 0]
+  )
+  def test_exact_sum(self, name, method, targets):
+    network = _NETWORKS[name][0]
+    result = self.explainers[name].attribute(
+      {'x': _X}, targets=targets, method=method
+    )
+    for row, x in enumerate(np.float64(_X)):
+      expected = network.attributions(x, 0 * x)
+      bounds = network.rounding(x, 0 * x)[0]
+      if targets == 0:
+        expected, bounds = expected[0], bounds[0]
+      np.testing.assert_array_less(
+        np.abs(result.values['x'][row] - expected), bounds + 1e-12
+      )
+
   @parameterized.parameters('binary', 'binary_vocabulary')
   def test_class_0_of_a_binary_model_is_the_negative_of_class_1(self, name):
     for output in ('logits', 'probabilities'):
