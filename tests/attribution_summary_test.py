@@ -79,8 +79,10 @@ class AttributionSummaryTest(absltest.TestCase):
     )
 
   def test_text_of_a_large_gap_says_what_to_do(self):
-    text = _summary(_result([4], [0], [0.5])).text()
-    self.assertEndsWith(text, '; more num_steps make it smaller')
+    summary = _summary(_result([4], [0], [0.5]))
+    text = summary.text(remedy='more makes it smaller')
+    self.assertEndsWith(text, '; more makes it smaller')
+    self.assertNotIn(';', summary.text())
     # No influence, no bar.
     self.assertIn('\n  color  0\n', text)
 

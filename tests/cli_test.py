@@ -23,6 +23,8 @@ import tensorflow.compat.v1 as tf
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
+from tf_dnn_annotations import attribute_command
+from tf_dnn_annotations import cli_parser
 
 _ROOT = str(pathlib.Path(tfda.__file__).resolve().parents[1])
 
@@ -158,6 +160,13 @@ class CliTest(parameterized.TestCase):
       **kwargs,
     )
 
+  def _attribute_here(self, *arguments):
+    """Runs the command in this process, which takes no time to begin."""
+    argv = ['', 'attribute', self._path('model'), '--missing=NA', *arguments]
+    argv += [f'--examples={self._path("x.csv")}']
+    argv += [f'--output={self._path("o.jsonl")}']
+    attribute_command.run(cli_parser.parsed(argv))
+
   def _json_rows(self, name='o.jsonl'):
     with open(self._path(name), encoding='utf-8') as file:
       return [json.loads(line) for line in file]
@@ -269,6 +278,38 @@ class CliTest(parameterized.TestCase):
     for number, row in enumerate(rows):
       self._check_row(row, number, 2, columns, start)
 
+  @parameterized.parameters('mean', 'median', 'sample')
+  def test_attribute_baselines_computed_from_examples(self, strategy):
+    self._attribute_here(
+      '--targets=1', '--by=column', f'--baselines={strategy}'
+    )
+    # The sample is of more rows than there are: all. Of a linear network, the
+    # mean over baselines is that of their mean.
+    start = _X.mean(axis=0)
+    if strategy == 'median':  # Of the numeric columns.
+      start[[0, 4, 5]] = np.median(_X[:, [0, 4, 5]], axis=0)
+    columns = {'age': [0], 'color_indicator': [1, 2, 3], 'pair': [4, 5]}
+    rows = self._json_rows()
+    self.assertLen(rows, 3)
+    for number, row in enumerate(rows):
+      self._check_row(row, number, 1, columns, start)
+
+  def test_attribute_baselines_computed_from_other_examples(self):
+    self._write('train.csv', 'age,color,pair\n1,red,0|1\n3,,2|1\n5,,1|1\n')
+    arguments = ['--targets=2', '--by=column', '--batch_size=2']
+    path = self._path('train.csv')
+    arguments += ['--baselines=mean', f'--baseline_examples={path}']
+    self._attribute_here(*arguments)
+    columns = {'age': [0], 'color_indicator': [1, 2, 3], 'pair': [4, 5]}
+    start = np.array([3, 1 / 3, 0, 0, 1, 1])
+    for number, row in enumerate(self._json_rows()):
+      self._check_row(row, number, 2, columns, start)
+    self._write('train.csv', 'age,color,pair\n1,,0|1\n1,,0|1\nnan,,0|1\n')
+    with self.assertRaisesRegex(
+      ValueError, "train.csv, line 4: .*'age'.* finite"
+    ):
+      self._attribute_here(*arguments)
+
   def test_attribute_probabilities(self):
     self._attribute('--explain=probabilities', '--targets=1')
     outputs = _NETWORK.outputs(_X, 'probabilities')[:, 1]
@@ -358,6 +399,11 @@ class CliTest(parameterized.TestCase):
     (['--output=o.txt'], 'end in one of .jsonl, .csv, .jsonl.gz, .csv.gz; got'),
     (['--output=o.csv', '--num-steps=4'], 'did you mean --num_steps?'),
     (['--output=o.csv', '--num_steps=0'], "whole number from 1 up; got '0'"),
+    (['--output=o.csv', '--tolerance=0'], "a number above 0; got '0'"),
+    (
+      ['--output=o.csv', '--baseline_examples=x.csv', '--baselines=y.csv'],
+      '--baseline_examples is for --baselines=mean or --baselines=median or',
+    ),
     (['--output=o.csv', '--by=word'], "choose from 'feature', 'column'"),
     (['--output=o.csv', '--method=simpson'], "invalid choice: 'simpson'"),
     (['--output=o.csv', '--explain=labels'], "choose from 'logits', 'prob"),
@@ -398,9 +444,14 @@ class CliTest(parameterized.TestCase):
     (['--output=no/o.csv'], "No such directory: 'no'.*Make it first"),
     (['--output=./x.csv'], 'one of the files to read. Give it another name'),
     (['--baselines=bad.csv'], "^.*error: bad.csv, line 2: .*'age'.* finite"),
+    (
+      ['--baselines=mean', '--baseline_examples=empty.csv'],
+      'error: --baseline_examples must hold at least one example; got none',
+    ),
   )
   def test_data_errors_are_a_line_with_the_remedy(self, arguments, message):
     self._write('bad.csv', 'age,color,pair\nnan,red,1|2\n')
+    self._write('empty.csv', 'age,color,pair\n')
     stdout, stderr = self._attribute(*arguments, expected_code=1)
     self.assertEqual(stdout, '')
     error = [line for line in stderr.splitlines() if 'note:' not in line]

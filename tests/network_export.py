@@ -39,8 +39,9 @@ def export(
       by side in the order of their names; one numeric column 'x' if None.
     variables: {name: array} of the columns' own variables.
     receiver: what the SavedModel takes: 'examples'; 'raw', the tensors of
-      features, dense ones, as TensorFlow's own raw receiver has them; or
-      'sparse', the same with sparse tensors of what is of any length.
+      features, dense ones, as TensorFlow's own raw receiver has them;
+      'sparse', the same with sparse tensors of what is of any length; or a
+      serving_input_receiver_fn.
     **arguments: further arguments of the estimator.
 
   Returns:
@@ -72,6 +73,8 @@ def export(
 
 
 def _receiver_fn(columns, receiver):
+  if callable(receiver):
+    return receiver
   spec = tf.feature_column.make_parse_example_spec(columns)
   if receiver == 'examples':
     return tf.estimator.export.build_parsing_serving_input_receiver_fn(spec)

@@ -31,8 +31,13 @@ def run(arguments):
       used; names the file and the record of a bad example.
   """
   paths = example_files.find_files(arguments.examples)
-  baseline_paths = None
-  if arguments.baselines is not None:
+  strategy, baseline_paths = None, None
+  if arguments.baselines in cli_parser.STRATEGIES:
+    strategy = arguments.baselines
+    baseline_paths = example_files.find_files(
+      arguments.baseline_examples or arguments.examples
+    )
+  elif arguments.baselines is not None:
     baseline_paths = example_files.find_files(arguments.baselines)
   inputs = {os.path.realpath(path) for path in paths + (baseline_paths or [])}
   if os.path.realpath(arguments.output) in inputs:
@@ -42,7 +47,7 @@ def run(arguments):
     )
   with integrated_gradients.IntegratedGradients(arguments.export_dir) as ig:
     csv_format = example_files.CsvFormat(
-      ig.model.features,
+      ig.model.example_features,
       arguments.list_separator,
       [text.strip() for text in arguments.missing.split(',')],
       _warn,
@@ -52,13 +57,20 @@ def run(arguments):
         '--explain=probabilities is for classifiers; the model predicts '
         'numbers. Leave it out to have the prediction explained.'
       )
-    baselines = baseline_paths and list(
-      example_files.read_records(baseline_paths, csv_format)
-    )
-    attribute_fn = _attribute_fn(ig, arguments, baselines)
-    # Before anything is written: an argument that does not fit this model, as
-    # a label that it has not, is found without an example.
-    empty = attribute_fn([])
+    # Before anything is read or written: an argument that does not fit this
+    # model, as a label that it has not, is found without an example.
+    empty = _attribute_fn(ig, arguments)([])
+    baselines, baseline_records = None, []
+    if baseline_paths:
+      baseline_records = example_files.read_records(baseline_paths, csv_format)
+    if strategy:
+      batches = _batches(baseline_records, arguments.batch_size)
+      baselines, baseline_records = _computed(ig, strategy, batches), []
+    elif baseline_paths:
+      baseline_records = list(baseline_records)
+      baselines = [record.example for record in baseline_records]
+    attribute_fn = _attribute_fn(ig, arguments, baselines, baseline_records)
+    attribute_fn([])  # The baselines are good.
     records = example_files.read_records(paths, csv_format)
     batches = _batches(records, arguments.batch_size)
     started = time.monotonic()
@@ -69,13 +81,14 @@ def run(arguments):
   _print_summary(arguments, ig.model, summary, seconds)
 
 
-def _attribute_fn(ig, arguments, baselines):
+def _attribute_fn(ig, arguments, baselines=None, baseline_records=()):
   """Returns a function from a list of `Record`s to `Attributions`.
 
   Args:
     ig: `IntegratedGradients`.
     arguments: `argparse.Namespace`.
-    baselines: list of `Record`, or None.
+    baselines: as `ig.attribute` takes it.
+    baseline_records: list of the `Record`s that are the baselines, if any.
   """
   target = arguments.targets
   # A label may look like a number; then it is the label that is meant.
@@ -92,12 +105,13 @@ def _attribute_fn(ig, arguments, baselines):
         warnings.simplefilter('always', RuntimeWarning)
         result = ig.attribute(
           [record.example for record in records],
-          baselines=baselines and [record.example for record in baselines],
+          baselines=baselines,
           targets=target,
           output=arguments.explain,
           method=arguments.method,
           num_steps=arguments.num_steps,
           max_rows=arguments.max_rows,
+          tolerance=arguments.tolerance,
         )
       # What is true of one batch mostly is of the next: one is enough.
       if caught and not warned:
@@ -111,10 +125,28 @@ def _attribute_fn(ig, arguments, baselines):
       row_error = error.__cause__ if is_baseline else error
       if not isinstance(row_error, annotated_model.RowError):
         raise
-      record = (baselines if is_baseline else records)[row_error.row]
+      if is_baseline and not baseline_records:
+        raise
+      record = (baseline_records if is_baseline else records)[row_error.row]
       raise ValueError(f'{record.place}: {row_error.reason}') from error
 
   return attribute
+
+
+def _computed(ig, strategy, batches):
+  """Returns `ig.baselines_of` the examples of batches of `Record`s."""
+  batch = []
+
+  def examples():
+    for records in batches:
+      batch[:] = records
+      yield [record.example for record in records]
+
+  try:
+    return ig.baselines_of(examples(), strategy)
+  except annotated_model.RowError as error:
+    place = batch[error.row].place
+    raise ValueError(f'{place}: {error.reason}') from error
 
 
 def _batches(records, size):
@@ -233,4 +265,13 @@ def _print_summary(arguments, model, summary, seconds):
   )
   print(f'Wrote {arguments.output}')
   print()
-  print(summary.text(unit, bar))
+  print(summary.text(unit, bar, _remedy(arguments.method, model)))
+
+
+def _remedy(method, model):
+  """Returns what makes the gap smaller; nothing does if it is rounding."""
+  if method == 'auto' and model.network is None:
+    return 'a smaller --tolerance makes it smaller'
+  if method in ('auto', 'exact'):
+    return ''
+  return 'more --num_steps make it smaller'

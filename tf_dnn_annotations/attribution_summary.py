@@ -54,12 +54,13 @@ class AttributionSummary(object):
     means = {k: v / self._num_explained for k, v in self._sums.items()}
     return dict(sorted(means.items(), key=lambda item: (-item[1], item[0])))
 
-  def text(self, unit='', bar='#'):
+  def text(self, unit='', bar='#', remedy=''):
     """Returns lines for a person to read.
 
     Args:
       unit: what the attributions are in, such as 'log-odds'.
       bar: the character to draw bars with.
+      remedy: what makes a gap smaller, said where it is large.
     """
     means = self.mean_absolute_attributions()
     if not means:
@@ -85,6 +86,6 @@ class AttributionSummary(object):
       f'Largest gap {gap:.2g}, in row {self.row_of_largest_gap}, whose output '
       f"differs from its baseline's by {change:.4g}"
     )
-    if gap > _LARGE_GAP * change:
-      lines[-1] += '; more num_steps make it smaller'
+    if remedy and gap > _LARGE_GAP * change:
+      lines[-1] += f'; {remedy}'
     return '\n'.join(lines)

@@ -66,12 +66,14 @@ def _command(name):
 
 
 def _line(error):
-  """Returns what an exception says, in one line and in terms of the flags."""
+  """Returns what an exception says, in a line and in terms of the flags."""
   if isinstance(error, OSError) and error.strerror:
     text = f'{error.filename or ""}: {error.strerror}'.lstrip(': ')
   else:
     # The errors of TensorFlow have a message without the graph's tracebacks.
-    text = ' '.join(str(getattr(error, 'message', error)).split())
+    text = str(getattr(error, 'message', error))
+    if '\n    ' not in text:  # Lines of code are left as they are.
+      text = ' '.join(text.split())
     text = cli_parser.in_flags(text)
   if isinstance(error, (ValueError, TypeError, OSError)):
     return text

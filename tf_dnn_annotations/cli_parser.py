@@ -65,10 +65,13 @@ Examples:
   tf_dnn_annotations attribute export/1700000000 \\
       --examples='eval-*.tfrecord.gz' --output=why.jsonl --targets=all
   tf_dnn_annotations attribute export/1700000000 --examples=clients.csv \\
-      --missing=NA --baselines=typical.csv --explain=probabilities \\
-      --output=why.csv.gz
+      --missing=NA --baselines=mean --baseline_examples=train.csv \\
+      --explain=probabilities --output=why.csv.gz
 """
 
+# What may be said for files of baselines: `baseline_strategies.STRATEGIES`,
+# which cannot be had here.
+STRATEGIES = ('mean', 'median', 'sample')
 _METHODS = (
   'auto',
   'exact',
@@ -83,6 +86,7 @@ _METHODS = (
 # What the arguments that the API's errors name are called here.
 _FLAGS = {
   'baselines': '--baselines',
+  'batches': '--baseline_examples',
   'examples': '--examples',
   'export_dir': 'EXPORT_DIR',
   'max_rows': '--max_rows',
@@ -90,6 +94,7 @@ _FLAGS = {
   'num_steps': '--num_steps',
   'output': '--explain',
   'targets': '--targets',
+  'tolerance': '--tolerance',
 }
 
 
@@ -200,7 +205,17 @@ def _add_attribute_flags(parser):
     metavar='FILES',
     help=(
       'examples to compare with, as for --examples (default: zero in every '
-      'column); of several, the mean of the attributions is taken'
+      'column); of several, the mean of the attributions is taken. Or '
+      "'mean' or 'median', of each column's values, or 'sample', 100 examples "
+      'taken at random, all of --baseline_examples'
+    ),
+  )
+  files.add_argument(
+    '--baseline_examples',
+    metavar='FILES',
+    help=(
+      'examples that the mean, the median or the sample is of (default: those '
+      'of --examples)'
     ),
   )
   files.add_argument(
@@ -256,13 +271,30 @@ def _add_attribute_flags(parser):
     '--method',
     choices=_METHODS,
     default='auto',
-    help='how to integrate (default: %(default)s)',
+    help=(
+      "'exact' for ReLU and what else is piecewise linear; a rule with "
+      "--num_steps points; or 'auto', exact where it can be, otherwise points "
+      'are added until --tolerance is met (default: %(default)s)'
+    ),
   )
   integral.add_argument(
     '--num_steps',
     metavar='N',
     type=_positive_int,
-    help='points on the path of each example; more make the gap smaller',
+    help=(
+      "points of a rule on each example's path (default: 128); with --method="
+      'auto the most it takes (default: 1025); without effect if exact'
+    ),
+  )
+  integral.add_argument(
+    '--tolerance',
+    metavar='SHARE',
+    type=_positive_number,
+    default=1e-3,
+    help=(
+      "error at which 'auto' adds no more points, as a share of the sum of "
+      'absolute attributions (default: %(default)s); without effect if exact'
+    ),
   )
   integral.add_argument(
     '--max_rows',
@@ -288,6 +320,16 @@ def _output_path(text):
   except ValueError as error:
     raise argparse.ArgumentTypeError(str(error).rstrip('.')) from error
   return text
+
+
+def _positive_number(text):
+  try:
+    value = float(text)
+  except ValueError:
+    value = 0.0
+  if not 0 < value < float('inf'):
+    raise argparse.ArgumentTypeError(f'must be a number above 0; got {text!r}')
+  return value
 
 
 def _positive_int(text):
@@ -331,6 +373,16 @@ def parsed(argv):
       f'no flag {flag}; ' + _suggestion(flag, known, 'check the spelling')
       if flag.startswith('-')
       else f'one EXPORT_DIR is enough; got {unknown[0]!r} too. Quote globs'
+    )
+  if (
+    getattr(arguments, 'baseline_examples', None)
+    and arguments.baselines not in STRATEGIES
+  ):
+    parser.prog += f' {arguments.command}'
+    parser.error(
+      '--baseline_examples is for --baselines='
+      f'{" or --baselines=".join(STRATEGIES)}. Name files of baselines with '
+      '--baselines'
     )
   return arguments
 

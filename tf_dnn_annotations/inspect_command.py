@@ -32,15 +32,8 @@ def _description(model):
     'hidden_units': model.hidden_units,
     'takes_examples': model.takes_examples,
     'signatures': model.signatures,
-    'features': [
-      {
-        'key': feature.key,
-        'dtype': feature.dtype.name,
-        'shape': feature.shape,
-        'is_sparse': feature.is_sparse,
-      }
-      for feature in model.features.values()
-    ],
+    'features': _features(model.features),
+    'example_features': _features(model.example_features),
     'columns': [dict(column._asdict()) for column in model.columns],
   }
 
@@ -76,7 +69,8 @@ def _report(export_dir, model):
         ('  ' + feature.key, feature.dtype.name, _values(feature))
         for feature in model.features.values()
       ]
-    ),
+    )
+    + _also_parsed(model),
     f'Feature columns ({len(model.columns)}), {width} elements wide together',
     _table(
       [('  column', 'width', 'kind', 'of features')]
@@ -92,6 +86,24 @@ def _report(export_dir, model):
     ),
   ]
   return '{}\n\n{}\n{}\n\n{}\n{}'.format(*sections)
+
+
+def _features(features):
+  return [
+    {
+      'key': feature.key,
+      'dtype': feature.dtype.name,
+      'shape': feature.shape,
+      'is_sparse': feature.is_sparse,
+    }
+    for feature in features.values()
+  ]
+
+
+def _also_parsed(model):
+  """Returns a line on what tf.Examples hold besides the features."""
+  keys = sorted(set(model.example_features) - set(model.features))
+  return f'\n  also parsed of tf.Examples: {", ".join(keys)}' if keys else ''
 
 
 def _shortened(labels, most=12):
