@@ -1,4 +1,8 @@
-"""TensorFlow's own tests of DNN estimators, run on the annotated ones."""
+"""TensorFlow's own tests of DNN estimators, run on the annotated ones.
+
+Where TensorFlow has no estimators any more, `modern_tf` answers for its
+ordinary ones too: so they are run on both there.
+"""
 
 import inspect
 import types
@@ -7,10 +11,12 @@ from absl.testing import absltest
 import tensorflow as tf
 from tensorflow.python.feature_column import feature_column as fc_v1
 from tensorflow.python.feature_column import feature_column_v2 as fc_v2
+from tensorflow_estimator.python.estimator.canned import dnn
 from tensorflow_estimator.python.estimator.canned import dnn_testing_utils
 from tensorflow_estimator.python.estimator.canned.v1 import dnn_testing_utils_v1
 
 import tf_dnn_annotations as tfda
+from tf_dnn_annotations import modern_tf
 
 # The suites call the columns before TF 1.13 by the names they had.
 _PRIVATE_COLUMNS = types.SimpleNamespace(
@@ -45,6 +51,24 @@ _RUNS = [
     fc_v2,
   ),
 ]
+_ORDINARY_RUNS = [
+  (
+    'V1Ordinary',
+    dnn_testing_utils_v1,
+    dnn.DNNClassifier,
+    dnn.DNNRegressor,
+    fc_v2,
+  ),
+  (
+    'V2Ordinary',
+    dnn_testing_utils,
+    dnn.DNNClassifierV2,
+    dnn.DNNRegressorV2,
+    fc_v2,
+  ),
+]
+if modern_tf.make_importable():
+  _RUNS += _ORDINARY_RUNS
 # The suites that take an estimator, as against a part of one.
 _SUITES = {
   'BaseDNNWarmStartingTest': ('classifier', 'regressor'),
@@ -74,6 +98,7 @@ def _test_case(name, suite, factories, fc_impl):
       '__init__': __init__,
       'setUp': setUp,
       'test_session': None,  # A deprecated helper and not a test.
+      'assertEquals': tf.test.TestCase.assertEqual,  # Python 3.12 has it not.
       '__module__': __name__,
     },
   )

@@ -12,6 +12,8 @@ _PACKAGE = pathlib.Path(__file__).absolute().parents[1] / 'tf_dnn_annotations'
 
 # Low to high: a module imports those before it alone.
 _ORDER = (
+  'estimator_stand_ins',
+  'modern_tf',
   'names',
   'path_integral',
   'quadrature',
@@ -42,7 +44,12 @@ _ORDER = (
   '__main__',
 )
 _NUMPY_ONLY = _ORDER[_ORDER.index('names') + 1 : _ORDER.index('annotations')]
-_WRITER = ('checkpoint_mismatch', 'estimators')
+_WRITER = (
+  'estimator_stand_ins',
+  'modern_tf',
+  'checkpoint_mismatch',
+  'estimators',
+)
 _READERS = _ORDER[_ORDER.index('feature_values') :]
 
 # What is loaded only once something needs it.
@@ -122,12 +129,19 @@ class LayeringTest(parameterized.TestCase):
       isinstance(node, ast.Attribute) and node.attr == 'estimator'
       for node in ast.walk(_tree(module))
     )
-    self.assertEqual(imports_it or uses_it, module == 'estimators')
+    # `modern_tf` sets it.
+    self.assertEqual(
+      imports_it or uses_it, module in ('estimators', 'modern_tf')
+    )
 
   @parameterized.parameters(*_NUMPY_ONLY)
   def test_the_core_knows_no_framework(self, module):
     loaded = _loaded_by(f'import {_PACKAGE.name}.{module}')
     self.assertCountEqual(loaded & set(_HEAVY), ['numpy'])
+
+  def test_tensorflow_is_not_loaded_before_its_keras_is_chosen(self):
+    loaded = _loaded_by(f'import {_PACKAGE.name}.modern_tf')
+    self.assertEmpty(loaded & {*_HEAVY, 'tensorflow_estimator'})
 
   def test_plain_import_loads_nothing_heavy(self):
     loaded = _loaded_by(f'import {_PACKAGE.name}')

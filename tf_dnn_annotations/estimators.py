@@ -1,14 +1,20 @@
 """Canned DNN estimators whose SavedModels carry layer annotations.
 
-The only module that imports tensorflow_estimator. That package is frozen for
-good at 2.15.0, so what is private in it and used here, the path of `dnn` and
-the `_model_fn` of an `Estimator`, is there to stay.
+The only module that imports tensorflow_estimator, but for `modern_tf`. That
+package is frozen for good at 2.15.0, so what is private in it and used here,
+the path of `dnn` and the `_model_fn` of an `Estimator`, is there to stay.
 """
 
 import collections
 import functools
 import inspect
 
+from tf_dnn_annotations import modern_tf
+
+# Before TensorFlow is loaded, which then takes the Keras that is needed.
+modern_tf.make_importable()
+
+# ruff: noqa: E402
 import tensorflow.compat.v1 as tf
 from tensorflow_estimator.python.estimator import mode_keys
 from tensorflow_estimator.python.estimator.canned import dnn

@@ -1,0 +1,160 @@
+"""tf.estimator on TensorFlow 2.16 and newer, which no longer has it.
+
+A pipeline needs one line more, above all that imports TensorFlow:
+
+    from tf_dnn_annotations import modern_tf; modern_tf.install()
+
+tensorflow_estimator 2.15.0, the last there will be, runs on newer TensorFlow
+but for a few modules, for which there are stand-ins. They are put into
+`sys.modules`; no file is edited. It also needs Keras 2, which is the package
+tf_keras now. TensorFlow is imported by the functions and not by this module,
+since it picks its Keras when it is imported.
+"""
+
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+
+from tf_dnn_annotations import estimator_stand_ins
+
+_LINE = 'from tf_dnn_annotations import modern_tf; modern_tf.install()'
+_API = 'tensorflow_estimator.python.estimator.api'
+# What the canned estimators take of Keras. The last is there in Keras 2 alone.
+_OF_KERAS = (
+  'keras.layers.Layer',
+  'keras.optimizers.Optimizer',
+  'keras.losses.Loss',
+  'keras.metrics.Metric',
+  'compat.v1.layers.Dense',
+)
+
+_lock = threading.RLock()
+_stand_ins = {}  # Module name to module, once they are in `sys.modules`.
+
+
+def install():
+  """Gives TensorFlow 2.16 and newer the `tf.estimator` of TensorFlow 2.15.
+
+  Sets `tf.estimator`, `tf.compat.v1.estimator` and `tf.compat.v2.estimator`;
+  does nothing where TensorFlow is older than 2.16. Call it before TensorFlow is
+  first imported, in every process. To call it again does no harm.
+
+  Raises:
+    ImportError: tf_keras or tensorflow_estimator is not installed, or one of
+      TensorFlow and tensorflow_estimator was imported before, in a way that
+      cannot be mended. It says what to run, or which line to move.
+  """
+  with _lock:
+    if not make_importable():
+      return
+    import tensorflow as tf
+
+    v1 = importlib.import_module(f'{_API}._v1.estimator')
+    v2 = importlib.import_module(f'{_API}._v2.estimator')
+    for namespace in (tf, tf.compat.v1, tf.compat.v2):
+      namespace.compat.v1.estimator = v1
+      namespace.compat.v2.estimator = v2
+    tf.estimator = v2
+    # For `from tensorflow.compat.v1.estimator import DNNClassifier`.
+    sys.modules['tensorflow.estimator'] = v2
+    sys.modules['tensorflow.compat.v1.estimator'] = v1
+    sys.modules['tensorflow.compat.v2.estimator'] = v2
+
+
+def make_importable():
+  """Makes `import tensorflow_estimator` work; leaves the tf namespace alone.
+
+  The part of `install` that this package's estimators call.
+
+  Returns:
+    Whether there are stand-ins: False where TensorFlow is older than 2.16, and
+    nothing was done.
+
+  Raises:
+    ImportError: as `install`.
+  """
+  with _lock:
+    if _has_estimator():
+      return False
+    if not _stand_ins:
+      _check_estimator()
+      _load_keras_2()
+      _stand_ins.update(estimator_stand_ins.make())
+      sys.modules.update(_stand_ins)
+    return True
+
+
+def _has_estimator():
+  """Returns whether TensorFlow, which it does not import, has tf.estimator."""
+  if sys.version_info < (3, 9):
+    return True  # TensorFlow 2.16 and newer need a newer Python.
+  spec = importlib.util.find_spec('tensorflow')
+  if spec is None:
+    raise ImportError('TensorFlow is not installed: pip install tensorflow')
+  path = os.path.join(*estimator_stand_ins.TRAINING.split('.')[1:]) + '.py'
+  return any(
+    os.path.exists(os.path.join(directory, path))
+    for directory in spec.submodule_search_locations
+  )
+
+
+def _check_estimator():
+  """Raises unless tensorflow_estimator is installed and not yet imported."""
+  if importlib.util.find_spec('tensorflow_estimator') is None:
+    raise ImportError(
+      'tensorflow_estimator is not installed, and TensorFlow 2.16 and newer do '
+      'not bring it: pip install tensorflow-estimator==2.15.0'
+    )
+  # A failed import leaves the modules that it got through, half of the package.
+  imported = [
+    name for name in sys.modules if name.startswith('tensorflow_estimator.')
+  ]
+  if imported:
+    raise ImportError(
+      'tensorflow_estimator was imported, which cannot work on this TensorFlow '
+      f'without preparation ({min(imported)} is loaded). Move this line to the '
+      f'top of the program, above all other imports, and start anew: {_LINE}'
+    )
+
+
+def _load_keras_2():
+  """Imports TensorFlow with Keras 2; raises if it has Keras 3."""
+  if importlib.util.find_spec('tf_keras') is None:
+    import tensorflow as tf
+
+    version = '.'.join(tf.__version__.split('.')[:2])
+    raise ImportError(
+      f'tf.estimator needs Keras 2, which for TensorFlow {version} is the '
+      f'package tf_keras: pip install --no-deps "tf_keras=={version}.*" '
+      '(without --no-deps, pip installs `tensorflow` over a `tensorflow-cpu`). '
+      'Then start anew.'
+    )
+  os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
+  import tensorflow as tf
+
+  if not _is_keras_2(tf):
+    raise ImportError(
+      'tf.estimator needs Keras 2, and this TensorFlow has loaded Keras 3: it '
+      'was imported too early, or TF_USE_LEGACY_KERAS is not 1 (it is '
+      f'{os.environ["TF_USE_LEGACY_KERAS"]!r}). Move this line to the top of '
+      'the program, above all that imports TensorFlow, and start anew: '
+      f'{_LINE}'
+    )
+
+
+def _is_keras_2(tf):
+  """Returns whether all roads to tf.keras lead to tf_keras."""
+  # First where `import tensorflow.keras` looks, which was settled when
+  # TensorFlow was imported: to ask for tf.keras could load Keras 3 for good.
+  spec = importlib.util.find_spec('tensorflow.keras')
+  if spec is None or os.path.join('tf_keras', 'api') not in spec.origin:
+    return False
+  symbols = (
+    functools.reduce(getattr, name.split('.'), tf) for name in _OF_KERAS
+  )
+  return all(
+    symbol.__module__.split('.')[0] == 'tf_keras' for symbol in symbols
+  )
