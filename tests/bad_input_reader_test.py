@@ -204,8 +204,12 @@ class AttributeTest(parameterized.TestCase):
       )
       for receiver in ('examples', 'sparse')
     }
+
+  @classmethod
+  def tearDownClass(cls):
     for explainer in cls.explainers.values():
-      cls.addClassCleanup(explainer.close)
+      explainer.close()
+    super().tearDownClass()
 
   def _check(self, examples, error, regex, **arguments):
     for explainer in self.explainers.values():

@@ -80,7 +80,11 @@ class BaselinesTest(parameterized.TestCase):
     cls.ig = tfda.IntegratedGradients(
       network_export.export(_NETWORK, _columns())
     )
-    cls.addClassCleanup(cls.ig.close)
+
+  @classmethod
+  def tearDownClass(cls):
+    cls.ig.close()
+    super().tearDownClass()
 
   def _check(self, baselines, processed, examples=_RAW):
     """Compares with the closed form.
@@ -226,7 +230,11 @@ class SameNamesTest(parameterized.TestCase):
     cls.ig = tfda.IntegratedGradients(
       network_export.export(cls.network, columns)
     )
-    cls.addClassCleanup(cls.ig.close)
+
+  @classmethod
+  def tearDownClass(cls):
+    cls.ig.close()
+    super().tearDownClass()
 
   def _attribute(self, form, baselines):
     raw = {'size': np.float32([[3, -1], [0.5, 2]])}

@@ -40,7 +40,11 @@ class BatchingTest(parameterized.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     cls.ig = tfda.IntegratedGradients(network_export.export(_NETWORK))
-    cls.addClassCleanup(cls.ig.close)
+
+  @classmethod
+  def tearDownClass(cls):
+    cls.ig.close()
+    super().tearDownClass()
 
   def _attribute(self, x=_X, **arguments):
     arguments = dict(

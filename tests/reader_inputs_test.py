@@ -130,8 +130,12 @@ class ReaderInputsTest(parameterized.TestCase):
       )
       for receiver in _RECEIVERS
     }
+
+  @classmethod
+  def tearDownClass(cls):
     for explainer in cls.explainers.values():
-      cls.addClassCleanup(explainer.close)
+      explainer.close()
+    super().tearDownClass()
 
   def _check(self, examples, receiver, rows=(0, 1, 2, 3), **arguments):
     """Compares with the float64 network at the processed values, bit by bit."""

@@ -52,8 +52,12 @@ class TargetsTest(parameterized.TestCase):
       )
       for name, (network, arguments) in _NETWORKS.items()
     }
+
+  @classmethod
+  def tearDownClass(cls):
     for explainer in cls.explainers.values():
-      cls.addClassCleanup(explainer.close)
+      explainer.close()
+    super().tearDownClass()
 
   def _attribute(self, name, targets, output='logits', x=_X):
     return self.explainers[name].attribute(
