@@ -26,6 +26,11 @@ _EXPORTS = [
   if (case.is_v2 or version == 1)
   and (form != 'sparse' or {'color', 'seen'} & set(case.keys))
 ]
+# And those of V2 that differ most from V1's, of parsed examples too.
+_EXPORTS += [
+  (f'{name}_parsed_v2', name, 'parsed', 2)
+  for name in ('mixed', 'weighted', 'shared_v2')
+]
 
 # Column name to the keys of the features that it reads, by case.
 _FEATURE_KEYS = {

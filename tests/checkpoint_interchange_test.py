@@ -176,6 +176,16 @@ class CheckpointInterchangeTest(parameterized.TestCase):
         _predictions(writer), _predictions(reader, writer.latest_checkpoint())
       )
 
+  def test_partitioned_to_v2(self):
+    """V2 estimators have no partitioner, but read what V1's wrote."""
+    writer = _train(
+      _estimator(False, input_layer_partitioner=tf.fixed_size_partitioner(2))
+    )
+    np.testing.assert_array_equal(
+      _predictions(writer),
+      _predictions(_estimator(True, 2), writer.latest_checkpoint()),
+    )
+
   def test_checkpoint_of_trainable_shared_embeddings(self):
     for name in ('shared_v1', 'shared_v2'):
       case = model_cases.CASES[name]

@@ -63,6 +63,21 @@ _TRAINED = [
 ]
 
 
+def _kinds_that_mixed_has_not():
+  names = ('hashed', 'identity', 'numeric_nd', 'own', 'own_slots')
+  names += ('shared_v2', 'vocabulary_file', 'weighted')
+  return sum((model_cases.CASES[name].make_columns() for name in names), [])
+
+
+# With 'mixed', every kind of column that V2 estimators take in two models.
+_OTHER_KINDS = model_cases.Case(
+  'other_kinds',
+  _kinds_that_mixed_has_not,
+  ('age', 'bought', 'color', 'day', 'grid', 'pair', 'seen', 'strength'),
+  True,
+)
+
+
 def _estimators(case_name, head='binary', option='plain', version=1):
   """Returns the ordinary estimator and the annotated one."""
   return [
@@ -232,6 +247,25 @@ class ParityTest(parameterized.TestCase):
     path = ordinary.latest_checkpoint()
     self._assert_same_predictions(ordinary, annotated, case.input_fn(), path)
     self._assert_same_export(ordinary, annotated, case, path)
+
+  def test_same_predictions_for_kinds_of_columns_of_v2(self):
+    ordinary, annotated = (
+      model_cases.estimator_class('binary', 2, annotated)(
+        hidden_units=[4, 3],
+        feature_columns=_OTHER_KINDS.columns(),
+        optimizer='Adam',
+        model_dir=model_cases.make_directory(),
+        config=tf.estimator.RunConfig(tf_random_seed=3),
+      )
+      for annotated in (False, True)
+    )
+    for estimator in (ordinary, annotated):
+      estimator.train(_OTHER_KINDS.input_fn(repeat=True), steps=2)
+    self.assertEqual(_checkpoint(ordinary), _checkpoint(annotated))
+    path = ordinary.latest_checkpoint()
+    input_fn = _OTHER_KINDS.input_fn()
+    self._assert_same_predictions(ordinary, annotated, input_fn, path)
+    self._assert_same_export(ordinary, annotated, _OTHER_KINDS, path)
 
   @parameterized.parameters(_TRAINED)
   def test_same_bits_from_training_to_export(self, head, option, version):
