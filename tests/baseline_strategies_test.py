@@ -31,7 +31,11 @@ class BaselineStrategiesTest(parameterized.TestCase):
       ],
     )
     cls.ig = tfda.IntegratedGradients(export_dir)
-    cls.addClassCleanup(cls.ig.close)
+
+  @classmethod
+  def tearDownClass(cls):
+    cls.ig.close()
+    super().tearDownClass()
 
   def _batches(self, is_serialized):
     for first in range(0, 101, 25):
