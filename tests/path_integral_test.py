@@ -73,6 +73,15 @@ class PathIntegralTest(parameterized.TestCase):
     got = _integrate(lambda a: a**power, method, n) - 1 / (power + 1)
     self.assertAlmostEqual(got, error, delta=_ROUNDING)
 
+  def test_thousands_of_nodes(self):
+    # An oscillation of 2387 periods; roundings of 10,000 terms.
+    frequency = 15000.0
+    got = _integrate(lambda a: np.cos(frequency * a), 'gausslegendre', 10000)
+    self.assertAlmostEqual(got, np.sin(frequency) / frequency, delta=1e-12)
+    nodes, weights = path_integral.rule('gausslegendre', 10000)
+    self.assertAlmostEqual(weights.sum(), 1, delta=1e-12)
+    np.testing.assert_allclose(nodes + nodes[::-1], 1, rtol=0, atol=1e-15)
+
   @parameterized.parameters(
     ('gausslegendre', 8, 1e-14),
     # The errors' leading terms, h**2 (f'(1) - f'(0)) / 24 and so on, of exp.
