@@ -2,7 +2,6 @@
 
 import numpy as np
 
-
 # Beyond as many nodes numpy, which finds them as the eigenvalues of a matrix
 # [n, n], takes long and much memory: 800 MB for 10,000.
 _MOST_OF_NUMPY = 200
