@@ -1,7 +1,7 @@
 # Each target makes its own virtual environment in .venv, once; see
 # tools/find_python for which Python is taken. PYTHON=<command> takes another.
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test test-others lint format clean
 
 VENV = .venv
 # A second run of pip has nothing to do but to say so.
@@ -12,7 +12,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 help:
 	@echo 'make demo    train, export and explain a model of the penguins'
-	@echo 'make test    all tests'
+	@echo 'make test    all tests, on TensorFlow 2.15'
+	@echo 'make test-others'
+	@echo '             tests on TensorFlow 1.15, 2.11 and 2.21: see noxfile.py'
 	@echo 'make lint    ruff, as linter and as formatter that changes nothing'
 	@echo 'make format  ruff, changing files'
 	@echo 'make clean   remove .venv and all that was built'
@@ -25,6 +27,9 @@ demo: $(VENV)/.runs
 test: $(VENV)/.tests
 	$(VENV)/bin/python -m pytest -q -n 2 --dist loadscope
 
+test-others: $(VENV)/.tests
+	$(VENV)/bin/python -m nox --sessions tf115 tf211 tf221
+
 lint: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
@@ -34,7 +39,7 @@ format: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache \
+	rm -rf $(VENV) .nox build dist *.egg-info .pytest_cache .ruff_cache \
 	  penguins_demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

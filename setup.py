@@ -51,7 +51,7 @@ setuptools.setup(
     'tensorflow': _tensorflow('tensorflow'),
     'cpu': _tensorflow('tensorflow-cpu'),
     'progress': ['tqdm'],
-    'test': ['pytest', 'pytest-xdist', 'ruff', 'saliency'],
+    'test': ['nox', 'pytest', 'pytest-xdist', 'ruff', 'saliency', 'tqdm'],
   },
   entry_points={
     'console_scripts': ['tf_dnn_annotations = tf_dnn_annotations.cli:run'],

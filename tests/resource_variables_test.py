@@ -1,0 +1,76 @@
+"""Resource variables or those of TF 1: the same exports and attributions."""
+
+import os
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tests import model_cases
+import tf_dnn_annotations as tfda
+
+_CASE = model_cases.CASES['mixed']
+_VARIABLES = {True: 'VarHandleOp', False: 'VariableV2'}
+
+
+def _use_resources(use_resources):
+  if use_resources:
+    tf.enable_resource_variables()
+  else:
+    tf.disable_resource_variables()
+
+
+def _estimator(annotated, model_dir):
+  # Embeddings follow the switch; of these, dense layers on TF 1.15 too.
+  return model_cases.estimator_class('multi_class', annotated=annotated)(
+    hidden_units=[4, 3],
+    feature_columns=_CASE.columns(),
+    n_classes=3,
+    model_dir=model_dir,
+    batch_norm=True,
+    config=tf.estimator.RunConfig(tf_random_seed=3),
+  )
+
+
+def _ops(export_dir):
+  """Returns the types of the operations of a SavedModel."""
+  saved_model = saved_model_pb2.SavedModel()
+  with open(os.path.join(export_dir, 'saved_model.pb'), 'rb') as file:
+    saved_model.ParseFromString(file.read())
+  (meta_graph,) = saved_model.meta_graphs
+  return {node.op for node in meta_graph.graph_def.node}
+
+
+class ResourceVariablesTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.addCleanup(_use_resources, tf.resource_variables_enabled())
+
+  @parameterized.parameters(True, False)
+  def test_checkpoints_of_both_are_exported_with_both(self, trained_with):
+    model_dir = model_cases.make_directory()
+    _use_resources(trained_with)
+    ordinary = _estimator(False, model_dir)
+    ordinary.train(_CASE.input_fn('multi_class', repeat=True), steps=3)
+    expected = [row['logits'] for row in ordinary.predict(_CASE.input_fn(None))]
+    results = []
+    for exported_with in (True, False):
+      _use_resources(exported_with)
+      export_dir = tf.compat.as_str_any(
+        _estimator(True, model_dir).export_saved_model(
+          model_cases.make_directory(), _CASE.serving_input_receiver_fn()
+        )
+      )
+      self.assertIn(_VARIABLES[exported_with], _ops(export_dir))
+      with tfda.IntegratedGradients(export_dir) as ig:
+        results.append(ig.attribute(_CASE.serialized_examples(), targets='all'))
+      np.testing.assert_array_equal(results[-1].outputs, expected)
+    self.assertNotEmpty(results[0].values)
+    for name, values in results[0].values.items():
+      np.testing.assert_array_equal(values, results[1].values[name])
+
+
+if __name__ == '__main__':
+  absltest.main()
