@@ -2,6 +2,7 @@
 
 import re
 
+from google.protobuf import message
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import feature_values
@@ -12,6 +13,11 @@ ROW_ERRORS = (
   tf.errors.InvalidArgumentError,
   tf.errors.DataLossError,
   UnicodeDecodeError,
+)
+
+_REMEDY = (
+  '. Check the example against the features of the model (the command inspect '
+  'lists them).'
 )
 
 _PARSE_OPS = ('ParseExample', 'ParseExampleV2')
@@ -130,13 +136,29 @@ def checked(examples):
         f'`examples` must hold bytes; got {type(example).__name__} at row '
         f'{row}. {remedy}'
       )
+  # TensorFlow 1 ends the process where its message quotes bytes that are no
+  # UTF-8, so that it must not see them.
+  if tf.__version__.startswith('1.'):
+    _check_parses(examples)
   return examples
+
+
+def _check_parses(examples):
+  """Raises `RowError` at the first example that is no tf.Example."""
+  for row, example in enumerate(examples):
+    try:
+      tf.train.Example.FromString(example)
+    except message.DecodeError as error:
+      raise feature_values.RowError(
+        row,
+        'Could not parse example input' + _REMEDY,
+      ) from error
 
 
 def reason(error):
   """Returns what a TensorFlow error says, without the graph's stack trace."""
-  message = getattr(error, 'message', 'Could not parse example input')
-  lines = message.strip().splitlines()
+  text = getattr(error, 'message', 'Could not parse example input')
+  lines = text.strip().splitlines()
   lines = [line.strip() for line in lines if line.strip()]
   skipped = ('Graph execution error', 'Detected at', 'File ', 'Node:', '[[')
   lines = [line for line in lines if not line.startswith(skipped)]
@@ -145,7 +167,4 @@ def reason(error):
   # making.
   text = text.replace('Name: <unknown>, ', '')
   text = re.sub(r', Index: \d+\. +', ': ', text)
-  return text.rstrip('.') + (
-    '. Check the example against the features of the model (the command '
-    'inspect lists them).'
-  )
+  return text.rstrip('.') + _REMEDY
