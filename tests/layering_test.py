@@ -15,6 +15,7 @@ _ORDER = (
   'estimator_stand_ins',
   'modern_tf',
   'names',
+  'blas_threads',
   'path_integral',
   'quadrature',
   'region_weights',

@@ -15,6 +15,7 @@ from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attributions
 from tf_dnn_annotations import baseline_strategies
 from tf_dnn_annotations import baselines as baseline_points
+from tf_dnn_annotations import blas_threads
 from tf_dnn_annotations import column_attributions
 from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_integral
@@ -156,7 +157,7 @@ class IntegratedGradients(object):
     firsts = range(0, num_rows, chunk)
     lasts = [min(first + chunk, num_rows) for first in firsts]
     # numpy and TensorFlow leave the interpreter's lock while they compute.
-    with futures.ThreadPoolExecutor(num_threads) as pool:
+    with blas_threads.one(), futures.ThreadPoolExecutor(num_threads) as pool:
       list(pool.map(explain, firsts, lasts))
     if not sums.has_converged.all():
       warnings.warn(

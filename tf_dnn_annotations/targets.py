@@ -34,6 +34,10 @@ def ids(model, targets, num_rows):
       f'`targets` must have the shape [{num_rows}], one for each row; got '
       f'{list(np.shape(targets))}. Give one class for all rows, or an array.'
     )
+  if getattr(targets, 'dtype', np.dtype(object)).kind in 'iu':
+    for extreme in {targets.min(), targets.max()} if num_rows else ():
+      _id(model, extreme)
+    return targets.astype(np.int64)
   return np.array([_id(model, t) for t in targets], np.int64)
 
 
