@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from testdata import make_golden
-from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
 
@@ -30,29 +29,12 @@ def _examples():
     return session.run(batch).tolist()
 
 
-def _export_again():
-  """Exports the kept checkpoint with the estimator of today."""
-  estimator = tfda.DNNClassifierWithLayerAnnotations(
-    model_dir=network_export.new_dir(), **make_golden.estimator_arguments()
-  )
-  export_dir = estimator.export_saved_model(
-    network_export.new_dir(),
-    make_golden.receiver_fn(),
-    checkpoint_path=make_golden.CHECKPOINT,
-  )
-  return tf.compat.as_str_any(export_dir)
-
-
 class GoldenTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
     cls.expected = _expected()
     cls.examples = _examples()
-    cls.export_dirs = {
-      'kept': make_golden.SAVED_MODEL,
-      'exported_again': _export_again(),
-    }
     reader = tf.train.load_checkpoint(make_golden.CHECKPOINT)
     cls.network = numpy_network.Network(
       [
@@ -75,8 +57,8 @@ class GoldenTest(parameterized.TestCase):
       roundings.append(self.network.rounding(x, baseline, output)[0])
     return np.array(roundings), np.array(variations)
 
-  @parameterized.product(model=['kept', 'exported_again'], case=[0, 1, 2, 3])
-  def test_attributions(self, model, case):
+  @parameterized.parameters(0, 1, 2, 3)
+  def test_attributions(self, case):
     expected = self.expected['cases'][case]
     output, baseline_row = expected['output'], expected['baseline_row']
     names = sorted(expected['values'])
@@ -87,7 +69,7 @@ class GoldenTest(parameterized.TestCase):
     if baseline_row is not None:
       baselines = self.examples[baseline_row]
       baseline = processed[baseline_row]
-    with tfda.IntegratedGradients(self.export_dirs[model]) as ig:
+    with tfda.IntegratedGradients(make_golden.SAVED_MODEL) as ig:
       result = ig.attribute(
         self.examples,
         baselines,
@@ -117,7 +99,7 @@ class GoldenTest(parameterized.TestCase):
     for expected in self.expected['cases'][:2]:
       self.assertEqual(expected['output'], 'logits')
       baseline_row = expected['baseline_row']
-      with tfda.IntegratedGradients(self.export_dirs['kept']) as ig:
+      with tfda.IntegratedGradients(make_golden.SAVED_MODEL) as ig:
         result = ig.attribute(
           self.examples,
           None if baseline_row is None else self.examples[baseline_row],
@@ -132,7 +114,7 @@ class GoldenTest(parameterized.TestCase):
         )
 
   def test_labels(self):
-    with tfda.IntegratedGradients(self.export_dirs['kept']) as ig:
+    with tfda.IntegratedGradients(make_golden.SAVED_MODEL) as ig:
       self.assertEqual(ig.model.labels, list(make_golden.LABELS))
       result = ig.attribute(self.examples)
       by_label = ig.attribute(self.examples, targets='often')
@@ -155,26 +137,6 @@ class GoldenTest(parameterized.TestCase):
         np.testing.assert_allclose(
           value, kept_case['values'][name], rtol=1e-9, atol=1e-12
         )
-
-  def test_the_ordinary_estimator_reads_the_checkpoint(self):
-    estimator = tf.estimator.DNNClassifier(
-      model_dir=network_export.new_dir(), **make_golden.estimator_arguments()
-    )
-
-    def input_fn():
-      spec = tf.feature_column.make_parse_example_spec(make_golden.columns())
-      parsed = tf.io.parse_example(tf.constant(self.examples), spec)
-      return tf.data.Dataset.from_tensors(parsed)
-
-    logits = [
-      prediction['logits']
-      for prediction in estimator.predict(
-        input_fn, checkpoint_path=make_golden.CHECKPOINT
-      )
-    ]
-    np.testing.assert_allclose(
-      logits, self.expected['cases'][0]['outputs'], rtol=1e-5, atol=1e-5
-    )
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ For TensorFlow 1.15, the last with tf.contrib; see conftest.py.
 """
 
 import inspect
+import sys
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -104,7 +105,7 @@ class ReplacesContribTest(parameterized.TestCase):
     for name, value in expected.items():
       np.testing.assert_array_equal(found[name], value, name)
 
-  @parameterized.parameters(*_CLASSES)
+  @parameterized.parameters(*_CLASSES[1:])
   def test_training_goes_on(self, head, class_name):
     case = model_cases.CASES['private_v1']
     data = case.input_fn(head, 'dense', repeat=True)
@@ -148,8 +149,8 @@ class ReplacesContribTest(parameterized.TestCase):
     )
 
   def test_collection_names(self):
-    theirs = contrib_estimator.python.estimator.dnn_with_layer_annotations
-    theirs = theirs.LayerAnnotationsCollectionNames
+    module = contrib_estimator.DNNClassifierWithLayerAnnotations.__module__
+    theirs = sys.modules[module].LayerAnnotationsCollectionNames
     for name in ('UNPROCESSED_FEATURES', 'PROCESSED_FEATURES'):
       self.assertEqual(getattr(_NAMES, name), getattr(theirs, name))
       for method in ('keys', 'values'):
