@@ -3,6 +3,7 @@
 testdata/make_foreign.py wrote them, and what is expected, in float64 numpy.
 """
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -187,10 +188,20 @@ class ForeignSavedModelsTest(parameterized.TestCase):
       ]
       np.testing.assert_allclose(value, np.sum(columns, axis=0), atol=1e-5)
 
+  def test_the_writer_is_here_or_says_what_it_needs(self):
+    if importlib.util.find_spec('tensorflow_estimator'):
+      self.assertTrue(callable(tfda.DNNClassifierWithLayerAnnotations))
+    else:  # On TensorFlow 2.16 and newer.
+      with self.assertRaisesRegex(
+        ImportError, 'pip install tensorflow-estimator==2.15.0'
+      ):
+        tfda.DNNClassifierWithLayerAnnotations  # noqa: B018
+
   def test_others_are_refused(self):
     for key in set(_KEPT) - set(_MODELS):
+      version = _KEPT[key][0][len('tf') :]
       with self.assertRaisesRegex(
-        ValueError, 'written by TensorFlow 2.15.*2.15 or newer'
+        ValueError, f'written by TensorFlow {version}.*{version} or newer'
       ):
         tfda.IntegratedGradients(self._export_dir(key))
 
