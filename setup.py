@@ -17,8 +17,8 @@ def _version():
 def _tensorflow(distribution):
   """Returns the requirements on `distribution`, a name TensorFlow goes by.
 
-  The estimators need one older than 2.16, the first without tf.estimator and
-  the first for Python 3.12. Readers take newer ones too.
+  The last with tf.estimator where there is one for this Python. On a newer one
+  the estimators need the extra `modern`, and readers need nothing more.
   """
   return [
     f'{distribution}>=1.15,<2.16; python_version < "3.12"',
@@ -50,6 +50,9 @@ setuptools.setup(
   extras_require={
     'tensorflow': _tensorflow('tensorflow'),
     'cpu': _tensorflow('tensorflow-cpu'),
+    # tf.estimator on TensorFlow 2.16 and newer. tf_keras brings `tensorflow`:
+    # the README has what to do beside a `tensorflow-cpu`.
+    'modern': ['tensorflow-estimator==2.15.0', 'tf_keras>=2.16'],
     'progress': ['tqdm'],
     'test': ['nox', 'pytest', 'pytest-xdist', 'ruff', 'saliency', 'tqdm'],
   },

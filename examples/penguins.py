@@ -28,6 +28,11 @@ import warnings
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 # ruff: noqa: E402
+from tf_dnn_annotations import modern_tf
+
+# The one line for TensorFlow 2.16 and newer; older ones have tf.estimator.
+modern_tf.install()
+
 from absl import app
 from absl import flags
 from absl import logging

@@ -6,7 +6,8 @@ writes two files named after the TensorFlow that runs it: a zip of a SavedModel
 for each of `MODELS`, trained a little and exported by the annotated estimators,
 and a JSON of what the reader must find in it, in float64 numpy from the
 variables and without anything of tf_dnn_annotations. Kept are those of
-TensorFlow 1.15.5 (Python 3.7) and 2.15.1. A later run gives other models.
+TensorFlow 1.15.5 (Python 3.7), 2.15.1 and 2.21.0 (Python 3.12, and in the
+environment TF_USE_LEGACY_KERAS=1). A later run gives other models.
 """
 
 import collections
@@ -23,7 +24,7 @@ from tests import numpy_network
 
 DIR = pathlib.Path(__file__).resolve().parent / 'foreign'
 LABELS = ('never', 'once', 'often')
-VERSIONS = ('tf1.15', 'tf2.15')
+VERSIONS = ('tf1.15', 'tf2.15', 'tf2.21')
 # The row that is the baseline of every other case in the JSON.
 BASELINE_ROW = 4
 
@@ -65,7 +66,8 @@ MODELS = {
 }
 
 
-def _columns():
+def columns():
+  """Returns the feature columns of the models."""
   fc = tf.feature_column
   color = fc.categorical_column_with_vocabulary_list(
     'color', _COLORS, num_oov_buckets=1
@@ -248,7 +250,7 @@ def _estimator(model, model_dir):
   import tf_dnn_annotations as tfda
 
   return getattr(tfda, model.class_name)(
-    feature_columns=_columns(),
+    feature_columns=columns(),
     model_dir=model_dir,
     config=tf.estimator.RunConfig(tf_random_seed=1),
     **model.arguments,
@@ -270,7 +272,7 @@ def _write(name, scratch, archive):
       estimator.export_saved_model(
         scratch,
         tf.estimator.export.build_parsing_serving_input_receiver_fn(
-          tf.feature_column.make_parse_example_spec(_columns())
+          tf.feature_column.make_parse_example_spec(columns())
         ),
       )
     )

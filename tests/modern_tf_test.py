@@ -134,7 +134,7 @@ class InstallTest(parameterized.TestCase):
     (
       'keras_3_asked_for',
       "os.environ['TF_USE_LEGACY_KERAS'] = '0'",
-      r"TF_USE_LEGACY_KERAS is not 1 \(it is '0'\)",
+      "TF_USE_LEGACY_KERAS is '0'. Unset it, or set it to 1",
     ),
     (
       'tensorflow_estimator_failed_before',

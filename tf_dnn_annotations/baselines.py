@@ -76,7 +76,8 @@ def _processed(model, baselines, num_rows):
     if value.dtype.kind not in 'biuf':
       raise TypeError(
         f'`baselines` must be numbers for column {column.name!r}; got '
-        f'{value.ravel()[0]!r}. Give processed values, or a raw example.'
+        f'{value.ravel()[:1].tolist()[0]!r}. Give processed values, or a raw '
+        'example.'
       )
     wanted = [(), (column.width,), (1, column.width)]
     wanted.append((num_rows, column.width))

@@ -241,13 +241,13 @@ def _converted(feature, array):
   if kind not in 'biuf':
     raise TypeError(
       f'feature {feature.key!r} must be {feature.dtype.name}; got '
-      f'{array.ravel()[0]!r}. Convert it to numbers.'
+      f'{array.ravel()[:1].tolist()[0]!r}. Convert it to numbers.'
     )
   converted = array.astype(wanted)
   if feature.dtype.is_integer and (converted != array).any():
     raise TypeError(
       f'feature {feature.key!r} must be {feature.dtype.name}; got '
-      f'{array[converted != array][0]!r}. Round it, or check the column.'
+      f'{array[converted != array][0]}. Round it, or check the column.'
     )
   return converted
 

@@ -132,16 +132,20 @@ def _load_keras_2():
       '(without --no-deps, pip installs `tensorflow` over a `tensorflow-cpu`). '
       'Then start anew.'
     )
-  os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
+  if 'tensorflow' not in sys.modules:
+    asked_for = os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
+    if asked_for not in ('1', 'true', 'True'):
+      raise ImportError(
+        'tf.estimator needs Keras 2, and the environment says otherwise: '
+        f'TF_USE_LEGACY_KERAS is {asked_for!r}. Unset it, or set it to 1.'
+      )
   import tensorflow as tf
 
   if not _is_keras_2(tf):
     raise ImportError(
-      'tf.estimator needs Keras 2, and this TensorFlow has loaded Keras 3: it '
-      'was imported too early, or TF_USE_LEGACY_KERAS is not 1 (it is '
-      f'{os.environ["TF_USE_LEGACY_KERAS"]!r}). Move this line to the top of '
-      'the program, above all that imports TensorFlow, and start anew: '
-      f'{_LINE}'
+      'tf.estimator needs Keras 2, and TensorFlow was imported with Keras 3; '
+      'it cannot change that later. Move this line to the top of the program, '
+      f'above all that imports TensorFlow, and start anew: {_LINE}'
     )
 
 
