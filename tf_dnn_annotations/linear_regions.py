@@ -47,10 +47,10 @@ class Activation(collections.namedtuple('Activation', ['kinks', 'slopes'])):
 
   __slots__ = ()
 
-  def __call__(self, z):
-    """Returns the function of an array."""
+  def __call__(self, z, out=None):
+    """Returns the function of an array, which may be `out` if it is ReLU's."""
     if self == RELU:
-      return np.maximum(z, 0)
+      return np.maximum(z, 0, out=out)
     result = self.slopes[0] * z
     for kink, jump in self.jumps:
       # What the change of slope at the kink adds beyond it, and at zero.
@@ -78,8 +78,15 @@ class Activation(collections.namedtuple('Activation', ['kinks', 'slopes'])):
 
   def mean_slope(self, low, high):
     """Returns the mean of the slope over the segment between two arrays."""
-    length = np.abs(high - low)
+    length = high - low
+    np.abs(length, out=length)
     upper = np.maximum(low, high)
+    if self == RELU:
+      # As below, in place: new arrays cost more than what is done in them.
+      with np.errstate(divide='ignore', invalid='ignore'):
+        np.divide(upper, length, out=upper)
+        np.fmax(upper, 0, out=upper)
+        return np.fmin(upper, 1, out=upper)
     result = np.full_like(upper, self.slopes[0])
     with np.errstate(divide='ignore', invalid='ignore'):
       for kink, jump in self.jumps:
@@ -365,8 +372,15 @@ def _deep(network, passages, head):
     # A probability bends with the logits, so that it needs the regions of the
     # last layer too.
     times, z, position = _refine(activation, times, z)
-    levels.append((position, activation.slope((z[:, :-1] + z[:, 1:]) / 2)))
-    z = activation(z) @ network.kernels[i] + network.biases[i]
+    # In the middle of a region, times two.
+    sums = z[:, :-1] + z[:, 1:]
+    if activation == RELU:
+      levels.append((position, sums > 0))
+    else:
+      levels.append((position, activation.slope(sums / 2)))
+    del sums
+    z = activation(z, out=z) @ network.kernels[i]
+    z += network.biases[i]
   steps = np.diff(times, axis=1)
 
   # Back, for one target after the other.
