@@ -36,7 +36,8 @@ test: $(VENV)/.tests
 	$(VENV)/bin/python -m pytest -q -n 2 --dist loadscope
 
 test-others: $(VENV)/.tests
-	$(VENV)/bin/python -m nox --sessions tf115 tf211 tf221 modern
+	$(VENV)/bin/python -m nox --sessions tf115 tf211 tf221 modern \
+	  newest
 
 lint: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff check .

@@ -51,9 +51,11 @@ _READER = (
   'linear_regions_test',
   'path_integral_test',
 )
+# What tells a TensorFlow that tensorflow_estimator cannot run on.
+_GUARDS = ('tensorflow_names_test', 'golden_checkpoint_test')
 
 
-def _session(name, pythons, requirements, tests):
+def _session(name, pythons, requirements, tests, without_dependencies=()):
   """Defines a session.
 
   Args:
@@ -61,6 +63,7 @@ def _session(name, pythons, requirements, tests):
     pythons: list of versions of Python, of which the first found is taken.
     requirements: arguments of `pip install`.
     tests: names of test files; () for all of them.
+    without_dependencies: packages installed without what they ask for.
   """
   found = subprocess.run(
     [str(_ROOT / 'tools' / 'find_python'), *pythons],
@@ -75,6 +78,8 @@ def _session(name, pythons, requirements, tests):
       print(f'*** {name}: NOT RUN. {found.stderr}', file=sys.stderr)
       session.skip(f'no Python {" or ".join(pythons)}')
     session.install(*requirements)
+    if without_dependencies:
+      session.install('--upgrade', '--no-deps', *without_dependencies)
     # Two workers, as a model in training keeps a core busy; those tests stay
     # together that share a class's or a module's trained model.
     session.run(
@@ -118,4 +123,35 @@ _session(
   ['3.12', '3.13'],
   ['--requirement', 'requirements/tf221.txt'],
   _READER,
+)
+# The same with the tf.estimator that `modern_tf` gives it.
+_session(
+  'modern',
+  ['3.12', '3.13'],
+  [
+    *('--no-deps', '--requirement', 'requirements/modern.txt'),
+    *('--requirement', 'requirements/modern-test.txt'),
+  ],
+  (
+    'checkpoint_interchange_test',
+    'cluster_test',
+    'conformance_test',
+    'demo_test',
+    'foreign_checkpoints_test',
+    'modern_tf_test',
+    'parity_test',
+  )
+  + _GUARDS,
+)
+# And with whatever TensorFlow is the newest, to know what it has broken.
+_session(
+  'newest',
+  ['3.13', '3.12'],
+  [
+    *('--upgrade', 'tensorflow-cpu', 'tensorflow-estimator==2.15.0'),
+    *('pytest', 'pytest-xdist'),
+  ],
+  _GUARDS,
+  # It asks for `tensorflow`.
+  without_dependencies=['tf_keras'],
 )
