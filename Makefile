@@ -1,7 +1,7 @@
 # Each target makes its own virtual environment in .venv, once; see
 # tools/find_python for which Python is taken. PYTHON=<command> takes another.
 
-.PHONY: help demo test test-others lint format clean
+.PHONY: help demo test test-others bench lint format clean
 
 VENV = .venv
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
@@ -23,6 +23,7 @@ help:
 	@echo 'make test    all tests, on TensorFlow 2.15, or 2.21 from Python 3.12'
 	@echo 'make test-others'
 	@echo '             tests on TensorFlow 1.15 to 2.21: see noxfile.py'
+	@echo 'make bench   speed, error and memory, ours and of other libraries'
 	@echo 'make lint    ruff, as linter and as formatter that changes nothing'
 	@echo 'make format  ruff, changing files'
 	@echo 'make clean   remove .venv and all that was built'
@@ -39,6 +40,10 @@ test-others: $(VENV)/.tests
 	$(VENV)/bin/python -m nox --sessions tf115 tf211 tf221 modern \
 	  newest
 
+# BENCH_FLAGS=--quick sees that it runs.
+bench: .venv-bench/.runs
+	.venv-bench/bin/python -m benchmarks.bench $(BENCH_FLAGS)
+
 lint: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
@@ -48,8 +53,8 @@ format: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff format .
 
 clean:
-	rm -rf $(VENV) .nox build dist *.egg-info .pytest_cache .ruff_cache \
-	  penguins_demo
+	rm -rf $(VENV) .venv-bench .nox build dist *.egg-info .pytest_cache \
+	  .ruff_cache penguins_demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps, one a step, so that what failed is all that is done again.
@@ -66,4 +71,13 @@ $(VENV)/.runs: $(VENV)/.made requirements.txt constraints.txt setup.py
 
 $(VENV)/.tests: $(VENV)/.runs requirements-test.txt
 	$(call pip_install,requirements-test.txt,modern-test.txt)
+	@touch $@
+
+# The peers' versions are those for one Python.
+.venv-bench/.runs: benchmarks/requirements.txt
+	@python=$$(tools/find_python 3.11) && \
+	  echo "Making .venv-bench from $$python: some minutes, this once" && \
+	  "$$python" -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check install \
+	  --quiet --requirement benchmarks/requirements.txt
 	@touch $@

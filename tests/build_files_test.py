@@ -11,7 +11,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
-_PACKAGES = ('tf_dnn_annotations', 'tests', 'examples')
+_PACKAGES = ('tf_dnn_annotations', 'tests', 'examples', 'benchmarks')
 
 Rule = collections.namedtuple('Rule', ['kind', 'name', 'srcs', 'deps', 'main'])
 
