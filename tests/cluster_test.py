@@ -7,9 +7,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 
+from tests import finished_job
 from tests import local_cluster
 from tests import model_cases
 from tests import numpy_network
@@ -30,95 +29,30 @@ _ROWS = [0, 1, 2, 3, 5, 7]
 
 @functools.lru_cache(maxsize=None)
 def _job(annotated, version):
-  """Runs a job; returns the directory of all that it wrote."""
-  base_dir = model_cases.make_directory()
-  local_cluster.run(base_dir, annotated, version, _TASKS)
-  return base_dir
+  return finished_job.FinishedJob(annotated, version, _TASKS)
 
 
-def _estimator(base_dir, annotated, version, **arguments):
-  """Returns an estimator, on this machine, of what a job has trained."""
-  return local_cluster.estimator(
-    base_dir,
-    annotated,
-    version,
-    model_dir=local_cluster.model_dir(base_dir),
-    **arguments,
-  )
-
-
-def _export_dirs(base_dir, exporter):
-  """Returns the SavedModels of an exporter of a job, the oldest first."""
-  parent = os.path.join(local_cluster.model_dir(base_dir), 'export', exporter)
-  return [os.path.join(parent, name) for name in sorted(os.listdir(parent))]
-
-
-def _signatures(export_dir):
-  saved_model = saved_model_pb2.SavedModel()
-  path = os.path.join(tf.compat.as_text(export_dir), 'saved_model.pb')
-  with open(path, 'rb') as file:
-    saved_model.ParseFromString(file.read())
-  (meta_graph,) = saved_model.meta_graphs
-  return dict(meta_graph.signature_def)
-
-
-def _logits(estimator, checkpoint_path=None):
-  """Returns [8, 3] of an estimator."""
-  case = local_cluster.case(os.path.dirname(estimator.model_dir))
-  rows = estimator.predict(case.input_fn(), checkpoint_path=checkpoint_path)
-  return np.array([row['logits'] for row in rows])
-
-
-def _served_logits(export_dir, examples):
-  with tf.Graph().as_default(), tf.Session() as session:
-    meta_graph = tf.saved_model.load(
-      session, [tf.saved_model.SERVING], tf.compat.as_text(export_dir)
-    )
-    signature = meta_graph.signature_def['predict']
-    (receiver,) = signature.inputs.values()
-    return session.run(
-      signature.outputs['logits'].name, {receiver.name: examples}
-    )
-
-
-def _evaluations(base_dir):
-  """Returns {step: {metric: value}} of what the evaluator of a job noted."""
-  directory = os.path.join(local_cluster.model_dir(base_dir), 'eval')
-  found = {}
-  for name in os.listdir(directory):
-    for event in tf.train.summary_iterator(os.path.join(directory, name)):
-      for value in event.summary.value:
-        if value.HasField('simple_value'):
-          found.setdefault(event.step, {})[value.tag] = value.simple_value
-  return found
-
-
-def _network(estimator):
-  """Returns the DNN that a checkpoint holds, in float64."""
-  layers, batch_norms = [], []
-  for i, name in enumerate(('hiddenlayer_0', 'hiddenlayer_1', 'logits')):
-    value = functools.partial(
-      lambda name, key: estimator.get_variable_value(f'dnn/{name}/{key}'), name
-    )
-    layers.append((value('kernel'), value('bias')))
-    if name != 'logits':
-      batch_norms.append(
-        {
-          key: np.float64(value(f'batchnorm_{i}/{key}'))
-          for key in ('gamma', 'beta', 'moving_mean', 'moving_variance')
-        }
-      )
+def _network(variables):
+  """Returns the DNN of a checkpoint's variables, in float64."""
+  layers = [
+    (variables[f'dnn/{name}/kernel'], variables[f'dnn/{name}/bias'])
+    for name in ('hiddenlayer_0', 'hiddenlayer_1', 'logits')
+  ]
+  batch_norms = [
+    {
+      name: np.float64(variables[f'dnn/hiddenlayer_{i}/batchnorm_{i}/{name}'])
+      for name in ('gamma', 'beta', 'moving_mean', 'moving_variance')
+    }
+    for i in (0, 1)
+  ]
   return numpy_network.Network(layers, batch_norms=batch_norms)
 
 
-def _processed(estimator):
+def _processed(variables, features):
   """Returns [8, 12]: the columns' values of all rows, in float64."""
   words = {b'red': 0, b'green': 1, b'blue': 2}
-  colors = np.float64(estimator.get_variable_value(_TABLE % 'color_embedding'))
-  ids = np.float64(estimator.get_variable_value(_TABLE % 'seen_embedding'))
-  features = local_cluster.case(
-    os.path.dirname(estimator.model_dir)
-  ).raw_features()
+  colors = np.float64(variables[_TABLE % 'color_embedding'])
+  ids = np.float64(variables[_TABLE % 'seen_embedding'])
 
   def mean(vectors):
     return vectors.mean(axis=0) if len(vectors) else vectors.sum(axis=0)
@@ -143,26 +77,16 @@ def _processed(estimator):
 class ClusterTest(parameterized.TestCase):
   @parameterized.parameters(1, 2)
   def test_every_task_takes_part(self, version):
-    base_dir = _job(True, version)
-    steps = [
-      local_cluster.steps(base_dir, task_type, 0)
-      for task_type in ('chief', 'worker')
-    ]
+    job = _job(True, version)
+    steps = [job.steps('chief'), job.steps('worker')]
     self.assertGreater(min(steps), 0)
-    latest = _estimator(base_dir, True, version).get_variable_value(
-      'global_step'
-    )
-    # A step of one that began before the other's last comes on top.
-    self.assertBetween(latest, local_cluster.MAX_STEPS, sum(steps))
-    self.assertIn(latest, _evaluations(base_dir))
+    # A step that one began before the other's last comes on top.
+    last = job.variables(['global_step'])['global_step']
+    self.assertBetween(last, local_cluster.MAX_STEPS, sum(steps))
+    self.assertIn(last, job.evaluations())
 
   def test_variables_are_partitioned_over_both_servers(self):
-    base_dir = _job(True, 1)
-    meta_graph = meta_graph_pb2.MetaGraphDef()
-    latest = tf.train.latest_checkpoint(local_cluster.model_dir(base_dir))
-    with open(latest + '.meta', 'rb') as file:
-      meta_graph.ParseFromString(file.read())
-    devices = {node.name: node.device for node in meta_graph.graph_def.node}
+    devices = _job(True, 1).devices()
     for column in ('color_embedding', 'seen_embedding'):
       self.assertCountEqual(
         [
@@ -174,31 +98,26 @@ class ClusterTest(parameterized.TestCase):
 
   @parameterized.parameters(1, 2)
   def test_evaluator_as_an_ordinary_estimator(self, version):
-    base_dir = _job(True, version)
-    ordinary = _estimator(base_dir, False, version)
-    step = ordinary.get_variable_value('global_step')
-    case = local_cluster.case(base_dir)
-    expected = ordinary.evaluate(
-      case.input_fn(local_cluster.HEAD, repeat=True), steps=2, name='again'
+    job = _job(True, version)
+    expected = job.estimator(annotated=False).evaluate(
+      job.case.input_fn(local_cluster.HEAD, repeat=True), steps=2, name='again'
     )
-    noted = _evaluations(base_dir)[step]
+    noted = job.evaluations()[expected['global_step']]
     for metric in ('loss', 'average_loss', 'accuracy'):
       self.assertEqual(noted[metric], expected[metric], metric)
 
-  @parameterized.product(version=(1, 2), exporter=('final', 'latest', 'best'))
+  @parameterized.product(version=(1, 2), exporter=local_cluster.EXPORTERS)
   def test_exports_of_a_job(self, version, exporter):
-    base_dir = _job(True, version)
-    case = local_cluster.case(base_dir)
-    ordinary = _estimator(base_dir, False, version)
-    signatures = _signatures(
-      ordinary.export_saved_model(
-        model_cases.make_directory(), case.serving_input_receiver_fn()
+    job = _job(True, version)
+    signatures = finished_job.signatures(
+      job.estimator(annotated=False).export_saved_model(
+        model_cases.make_directory(), job.case.serving_input_receiver_fn()
       )
     )
-    export_dirs = _export_dirs(base_dir, exporter)
+    export_dirs = job.export_dirs(exporter)
     self.assertNotEmpty(export_dirs)
     for export_dir in export_dirs:
-      found = _signatures(export_dir)
+      found = finished_job.signatures(export_dir)
       self.assertIn('layer_annotations', found)
       del found['layer_annotations']
       self.assertEqual(found, signatures)
@@ -206,54 +125,48 @@ class ClusterTest(parameterized.TestCase):
         os.listdir(os.path.join(export_dir, 'assets')), ['colors.txt']
       )
       with tfda.IntegratedGradients(export_dir) as ig:
-        result = ig.attribute(case.serialized_examples(), targets='all')
-        self.assertEqual(
-          {name: value.shape for name, value in result.values.items()},
-          {name: (8, 3, width) for name, width in _WIDTHS.items()},
-        )
-    # Each exporter has been there at the last checkpoint, but for the one that
-    # keeps the best.
-    if exporter != 'best':
-      np.testing.assert_array_equal(
-        _served_logits(export_dirs[-1], case.serialized_examples()),
-        _logits(ordinary),
+        result = ig.attribute(job.case.serialized_examples(), targets='all')
+      self.assertEqual(
+        {name: value.shape for name, value in result.values.items()},
+        {name: (8, 3, width) for name, width in _WIDTHS.items()},
       )
-
-  @parameterized.parameters(1, 2)
-  def test_best_export_is_of_the_least_loss(self, version):
-    base_dir = _job(True, version)
-    evaluations = _evaluations(base_dir)
-    best = min(evaluations, key=lambda step: evaluations[step]['loss'])
-    checkpoint = f'{local_cluster.model_dir(base_dir)}/model.ckpt-{best}'
-    examples = local_cluster.case(base_dir).serialized_examples()
+    # The last export is of the last step, but for the one of the best.
+    evaluations = job.evaluations()
+    step = (
+      min(evaluations, key=lambda step: evaluations[step]['loss'])
+      if exporter == 'best'
+      else max(evaluations)
+    )
     np.testing.assert_array_equal(
-      _served_logits(_export_dirs(base_dir, 'best')[-1], examples),
-      _logits(_estimator(base_dir, False, version), checkpoint),
+      job.served_logits(export_dirs[-1]), job.ordinary_logits(step)
     )
 
   @parameterized.parameters(False, True)
   def test_checkpoint_of_an_ordinary_job(self, is_partitioned):
     """Explained without training, on a machine that knows of no cluster."""
-    base_dir = _job(False, 1)
-    case = local_cluster.case(base_dir)
+    job = _job(False, 1)
     partitioner = tf.fixed_size_partitioner(2) if is_partitioned else None
-    ordinary = _estimator(base_dir, False, 1)
-    export_dir = _estimator(
-      base_dir, True, 1, input_layer_partitioner=partitioner
+    export_dir = job.estimator(
+      annotated=True, input_layer_partitioner=partitioner
     ).export_saved_model(
-      model_cases.make_directory(), case.serving_input_receiver_fn()
+      model_cases.make_directory(), job.case.serving_input_receiver_fn()
     )
-    examples = case.serialized_examples()
     np.testing.assert_array_equal(
-      _served_logits(export_dir, examples), _logits(ordinary)
+      job.served_logits(export_dir), job.ordinary_logits()
     )
+    examples = job.case.serialized_examples()
     with tfda.IntegratedGradients(export_dir) as ig:
       result = ig.attribute([examples[row] for row in _ROWS], targets='all')
     self.assertEqual(
       {name: value.shape[-1] for name, value in result.values.items()}, _WIDTHS
     )
     actual = np.concatenate([result.values[name] for name in _WIDTHS], axis=-1)
-    network, x = _network(ordinary), _processed(ordinary)[_ROWS]
+    # The slots of an optimizer are left in parts that cannot be read as one.
+    variables = job.variables(
+      name for name in job.shapes() if 'Adagrad' not in name
+    )
+    network = _network(variables)
+    x = _processed(variables, job.case.raw_features())[_ROWS]
     for row, values in zip(x, actual):
       zeros = np.zeros_like(row)
       difference = np.abs(values - network.attributions(row, zeros))
@@ -261,13 +174,7 @@ class ClusterTest(parameterized.TestCase):
     self.assertGreater(np.abs(actual).max(), 0.01)
 
   def test_jobs_have_the_same_variables(self):
-    ordinary, annotated = (
-      dict(
-        tf.train.list_variables(local_cluster.model_dir(_job(is_annotated, 1)))
-      )
-      for is_annotated in (False, True)
-    )
-    self.assertEqual(ordinary, annotated)
+    self.assertEqual(_job(False, 1).shapes(), _job(True, 1).shapes())
 
 
 if __name__ == '__main__':

@@ -1,0 +1,106 @@
+"""What a job of tests/local_cluster.py has left behind."""
+
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tests import local_cluster
+from tests import model_cases
+
+
+class FinishedJob(object):
+  """A job that was run to its end, in a directory of its own.
+
+  Args:
+    annotated, version, tasks, strategy: of `local_cluster.run`.
+
+  Attributes:
+    case: the columns and rows of the job.
+    model_dir: the directory of its checkpoints and exports.
+  """
+
+  def __init__(self, annotated, version, tasks=None, strategy=''):
+    self._base_dir = model_cases.make_directory()
+    self._version = version
+    local_cluster.run(self._base_dir, annotated, version, tasks, strategy)
+    self.case = local_cluster.case(self._base_dir)
+    self.model_dir = local_cluster.model_dir(self._base_dir)
+
+  def estimator(self, annotated, **arguments):
+    """Returns an estimator of its model, on this machine and in no job."""
+    return local_cluster.estimator(
+      self._base_dir,
+      annotated,
+      self._version,
+      model_dir=self.model_dir,
+      **arguments,
+    )
+
+  def steps(self, task_type):
+    """Returns how many steps the first task of a type has trained."""
+    return local_cluster.steps(self._base_dir, task_type, 0)
+
+  def shapes(self):
+    """Returns {name: shape} of the variables in the latest checkpoint."""
+    return dict(tf.train.list_variables(self.model_dir))
+
+  def variables(self, names):
+    """Returns {name: array} of some variables in the latest checkpoint."""
+    reader = tf.train.load_checkpoint(self.model_dir)
+    return {name: reader.get_tensor(name) for name in names}
+
+  def devices(self):
+    """Returns {operation: device} of the graph that was trained."""
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    with open(tf.train.latest_checkpoint(self.model_dir) + '.meta', 'rb') as f:
+      meta_graph.ParseFromString(f.read())
+    return {node.name: node.device for node in meta_graph.graph_def.node}
+
+  def evaluations(self):
+    """Returns {step: {metric: value}} of what its evaluator has noted."""
+    directory, found = os.path.join(self.model_dir, 'eval'), {}
+    for name in os.listdir(directory):
+      for event in tf.train.summary_iterator(os.path.join(directory, name)):
+        for value in event.summary.value:
+          if value.HasField('simple_value'):
+            found.setdefault(event.step, {})[value.tag] = value.simple_value
+    return found
+
+  def export_dirs(self, exporter):
+    """Returns what one of `local_cluster.EXPORTERS` wrote, the oldest first."""
+    parent = os.path.join(self.model_dir, 'export', exporter)
+    return [os.path.join(parent, name) for name in sorted(os.listdir(parent))]
+
+  def ordinary_logits(self, step=None):
+    """Returns [8, 3] of the ordinary estimator, at the last step if None."""
+    rows = self.estimator(annotated=False).predict(
+      self.case.input_fn(),
+      checkpoint_path=step and f'{self.model_dir}/model.ckpt-{step}',
+    )
+    return np.array([row['logits'] for row in rows])
+
+  def served_logits(self, export_dir):
+    """Returns [8, 3] of a SavedModel."""
+    with tf.Graph().as_default(), tf.Session() as session:
+      meta_graph = tf.saved_model.load(
+        session, [tf.saved_model.SERVING], tf.compat.as_text(export_dir)
+      )
+      signature = meta_graph.signature_def['predict']
+      (receiver,) = signature.inputs.values()
+      return session.run(
+        signature.outputs['logits'].name,
+        {receiver.name: self.case.serialized_examples()},
+      )
+
+
+def signatures(export_dir):
+  """Returns {name: SignatureDef} of a SavedModel."""
+  saved_model = saved_model_pb2.SavedModel()
+  path = os.path.join(tf.compat.as_text(export_dir), 'saved_model.pb')
+  with open(path, 'rb') as file:
+    saved_model.ParseFromString(file.read())
+  (meta_graph,) = saved_model.meta_graphs
+  return dict(meta_graph.signature_def)
