@@ -28,6 +28,7 @@ _NOT_ON_TF115 = (
   'build_files_test',
   'cluster_test',
   'demo_test',
+  'distribution_test',
   'independent_library_test',
   'modern_tf_test',
   'readme_test',
