@@ -138,6 +138,7 @@ _session(
     'cluster_test',
     'conformance_test',
     'demo_test',
+    'distribution_test',
     'foreign_checkpoints_test',
     'modern_tf_test',
     'parity_test',

@@ -17,9 +17,15 @@ from tests import finished_job
 from tests import local_cluster
 from tests import model_cases
 import tf_dnn_annotations as tfda
+from tf_dnn_annotations import modern_tf
 
 _TASKS = {'replicas': None, 'workers': {'worker': 2, 'evaluator': 1}}
-_JOBS = parameterized.product(version=(1, 2), strategy=tuple(_TASKS))
+# TensorFlow 2.16 has lost what estimators need for several workers, and a
+# RunConfig of such a job is refused (modern_tf_test).
+_STRATEGIES = (
+  ('replicas',) if modern_tf.make_importable() else ('replicas', 'workers')
+)
+_JOBS = parameterized.product(version=(1, 2), strategy=_STRATEGIES)
 # Differences of logits below 10, summed over 12 elements in float32.
 _TOLERANCE = 12 * 10 * 2.0**-23
 
