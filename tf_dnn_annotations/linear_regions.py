@@ -237,31 +237,29 @@ class _Passages(object):
   def __init__(self, activation, start, end, dtype):
     delta = end - start
     num_units = start.shape[1]
-    times, changes = [], []
+    times = []
     self.first_slopes = np.full(start.shape, activation.slopes[0], dtype)
     for kink, jump in activation.jumps:
       with np.errstate(divide='ignore', invalid='ignore'):
         time = (kink - start) / delta
-      passes = (time > 0) & (time < 1)
-      times.append(np.where(passes, time, 2.0))
-      changes.append(np.where(passes, np.sign(delta) * jump, 0.0))
+      times.append(np.where((time > 0) & (time < 1), time, 2.0))
       beyond = (start > kink) | ((start == kink) & (delta > 0))
       self.first_slopes += (jump * beyond).astype(dtype)
     if times:
       times = np.concatenate(times, axis=1)
-      changes = np.concatenate(changes, axis=1)
     else:
-      times = changes = np.zeros((len(start), 0))
+      times = np.zeros((len(start), 0))
     count = (times < 1).sum(axis=1)
     num = count.max() if len(count) else 0
     # Only the `num` earliest of each row are needed, in order.
     order = np.argsort(times, axis=1)[:, :num]
-    self.times = np.minimum(np.take_along_axis(times, order, axis=1), 1).T
-    self.times = np.ascontiguousarray(self.times, dtype)
-    self.slope_changes = np.take_along_axis(changes, order, axis=1).T
-    self.units = np.ascontiguousarray((order % num_units).T)
-    self.start, self.delta = start, delta
+    times = np.take_along_axis(times, order, axis=1).T
+    self.times = np.ascontiguousarray(np.minimum(times, 1), dtype)
+    kinks, self.units = np.divmod(np.ascontiguousarray(order.T), num_units)
     moved = np.take_along_axis(delta, self.units.T, axis=1).T
+    jumps = np.array([jump for _, jump in activation.jumps] or [0.0])
+    self.slope_changes = np.sign(moved) * jumps[kinks] * (times < 1)
+    self.start, self.delta = start, delta
     self.jumps = (self.slope_changes * moved).astype(dtype)
     self.num_regions = count + 1
 
@@ -299,13 +297,14 @@ def _two_layers(network, passages, head):
   """The sum for two hidden layers: no array is larger than [n, units_1].
 
   on_time[:, k] is the integral of the slope of unit k of the second layer up
-  to the passage that the loop has reached.
+  to the passage that the loop has reached; for one target times its weight.
   """
   second = network.activations[1]
   kernel, out_kernel = network.kernels
   dtype = kernel.dtype
   weights = head.logit_weights().astype(dtype) @ out_kernel.T
   num_rows, num_targets = len(passages.start), weights.shape[1]
+  weight = np.ascontiguousarray(weights[:, 0]) if num_targets == 1 else None
   z, slope = _second_layer_at_start(network, passages)
   on_time = np.zeros_like(z)
   at_passages = np.empty((len(passages), num_rows, num_targets), dtype)
@@ -317,32 +316,45 @@ def _two_layers(network, passages, head):
       time = np.ones_like(previous) if is_end else passages.times[m]
       step = (time - previous)[:, np.newaxis]
       previous = time
-      # Activation.mean_slope of the two ends, but in place.
+      # Activation.mean_slope of the two ends times the step, but in place.
       np.multiply(slope, step, out=length)
       np.add(z, length, out=z_next)
       np.maximum(z, z_next, out=z)
-      np.abs(length, out=length)
+      np.abs(slope, out=length)
       if second.slopes[0]:
-        np.add(on_time, second.slopes[0] * step, out=on_time)
+        # Left of all kinks. Of one target `share` is weighted below.
+        share[:] = second.slopes[0] * step
+        _add(on_time, share, weight)
       for kink, jump in second.jumps:
         np.divide(z - kink if kink else z, length, out=share)
         np.fmax(share, 0, out=share)
-        np.fmin(share, 1, out=share)
-        np.multiply(share, step if jump == 1 else jump * step, out=share)
-        np.add(on_time, share, out=on_time)
+        np.fmin(share, step, out=share)
+        if jump != 1:
+          share *= jump
+        _add(on_time, share, weight)
       z, z_next = z_next, z
       if is_end:
         break
       np.take(kernel, passages.units[m], axis=0, out=rows, mode='clip')
-      np.multiply(rows, on_time, out=share)
-      if len(weights) == 1:  # All rows have the same targets.
-        np.matmul(share, weights[0].T, out=at_passages[m])
+      if weight is not None:
+        np.einsum('bk,bk->b', rows, on_time, out=at_passages[m, :, 0])
       else:
-        np.einsum('bk,bk->b', share, weights[:, 0], out=at_passages[m, :, 0])
+        # All targets: every row has the same.
+        np.multiply(rows, on_time, out=share)
+        np.matmul(share, weights[0].T, out=at_passages[m])
       np.multiply(rows, passages.jumps[m][:, np.newaxis], out=rows)
       np.add(slope, rows, out=slope)
-  full = np.matmul(on_time[:, np.newaxis] * weights, kernel.T)
-  return passages.sums(full, at_passages)
+  full = on_time[:, np.newaxis]
+  if weight is None:
+    full = full * weights
+  return passages.sums(np.matmul(full, kernel.T), at_passages)
+
+
+def _add(on_time, share, weight):
+  """Adds to `on_time` in place; overwrites `share`."""
+  if weight is not None:
+    np.multiply(share, weight, out=share)
+  np.add(on_time, share, out=on_time)
 
 
 def _second_layer_at_start(network, passages):
