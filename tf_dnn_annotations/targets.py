@@ -63,7 +63,7 @@ def _id(model, target):
     )
   if not 0 <= target < model.num_outputs:
     raise ValueError(
-      f'`targets` must be in [0, {model.num_outputs}); got {target!r}. '
+      f'`targets` must be in [0, {model.num_outputs}); got {target}. '
       + (
         'For a binary model, 1 is the positive class.'
         if model.num_outputs == 2
