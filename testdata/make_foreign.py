@@ -111,7 +111,7 @@ def serialized_examples():
       features=tf.train.Features(
         feature={key: feature(rows[i]) for key, rows in raw_features().items()}
       )
-    ).SerializeToString()
+    ).SerializeToString(deterministic=True)
     for i in range(len(_ROWS))
   ]
 

@@ -124,7 +124,7 @@ def examples(**features):
       features=tf.train.Features(
         feature={key: _feature(rows[i]) for key, rows in features.items()}
       )
-    ).SerializeToString()
+    ).SerializeToString(deterministic=True)
     for i in range(num_rows)
   ]
 
