@@ -73,10 +73,9 @@ def _speed(cases):
     '',
     '### At equal error, at least',
     '',
-    f'With {measurements.MOST_STEPS} steps others are still less exact than '
-    'ours, by the errors in brackets, and would need more. Their rows/s are '
-    'extrapolated from those above by the cost of a step, so the last column '
-    'is a lower bound.',
+    'With many more steps, in brackets after the error, others are still less '
+    'exact than ours. Their rows/s are extrapolated from those above by the '
+    'cost of a step, so the last column is a lower bound.',
     '',
     _row(['hidden', 'classes', 'width', *names, 'ours to the fastest']),
     _row(['---'] * (len(names) + 4)),
@@ -92,7 +91,8 @@ def _speed(cases):
         [_units(case), case['num_classes'], case['width']]
         + [f'{ours["rows_a_second"]:,.0f} ({_rounded(ours["error"])})']
         + [
-          f'{rates[name]:,.1f} ({_rounded(of[name]["more_steps"]["error"])})'
+          f'{rates[name]:,.1f} ({_rounded(of[name]["more_steps"]["error"])}, '
+          f'{of[name]["more_steps"]["num_steps"]})'
           for name in others
         ]
         + [f'**{ours["rows_a_second"] / max(rates.values()):.0f}x**']
@@ -165,7 +165,7 @@ def _memory(result):
     )
   lines += [
     '',
-    'Ours, 4 rows with Gauss-Legendre nodes, and a stream of 5120 rows:',
+    'Ours, 2 rows with Gauss-Legendre nodes, and a stream of 5120 rows:',
     '',
     _row(['hidden', 'width', 'steps', 'MB']),
     _row(['---'] * 4),
