@@ -487,12 +487,16 @@ class CliTest(parameterized.TestCase):
       '--examples=long.csv',
       '--output=o.csv',
       '--batch_size=1',
+      # What is started in the background, as tests may be, ignores SIGINT, and
+      # so does all that it starts.
+      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    self.addCleanup(process.kill)
     deadline = time.monotonic() + 60
     while len(os.listdir(self.dir)) == 4 and time.monotonic() < deadline:
       time.sleep(0.05)  # Until it writes to its temporary file.
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate()
+    _, stderr = process.communicate(timeout=60)
     self.assertEqual(process.returncode, 130)
     self.assertEqual(stderr, 'tf_dnn_annotations: interrupted\n')
     self.assertCountEqual(
