@@ -259,9 +259,19 @@ def plot(results, path):
     axis.set_ylabel('milliseconds a row')
     axis.grid(True, which='major', alpha=0.3)
     _label_ticks(axis, lines)
-    if axis.lines:
-      axis.legend(fontsize=8, frameon=False)
-  figure.tight_layout()
+  # One legend for all, below, where it covers no line.
+  handles = {
+    line.get_label(): line for axis in axes.ravel() for line in axis.lines
+  }
+  figure.tight_layout(rect=(0, 0.06, 1, 1))
+  figure.legend(
+    handles.values(),
+    handles.keys(),
+    loc='lower center',
+    ncol=5,
+    fontsize=9,
+    frameon=False,
+  )
   figure.savefig(path, dpi=110)
   pyplot.close(figure)
 

@@ -131,7 +131,8 @@ def main():
   # Libraries may print; answers go where they do not.
   answers = os.fdopen(os.dup(1), 'w')
   os.dup2(2, 1)
-  logging.getLogger('tensorflow').setLevel('ERROR')
+  for name in ('tensorflow', 'alibi'):
+    logging.getLogger(name).setLevel('ERROR')
   peer = _Peer(sys.argv[1])
   for line in sys.stdin:
     command, arguments = json.loads(line)
