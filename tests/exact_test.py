@@ -147,6 +147,44 @@ class ExactTest(parameterized.TestCase):
         ig.attribute({'x': np.zeros((1, 4))}, method='exact')
 
 
+class OwnPredictionTest(absltest.TestCase):
+  def test_prediction_that_is_not_the_logits_is_not_taken_for_them(self):
+    # A user's model_fn around ours, whose prediction is exp(logits).
+    inner = tfda.DNNRegressorWithLayerAnnotations(
+      hidden_units=[4, 3],
+      feature_columns=[tf.feature_column.numeric_column('x', shape=(4,))],
+      model_dir=network_export.new_dir(),
+      config=tf.estimator.RunConfig(tf_random_seed=1),
+    )
+
+    def model_fn(features, labels, mode, config):
+      spec = inner.model_fn(features, labels, mode, config)
+      if mode != tf.estimator.ModeKeys.PREDICT:
+        return spec
+      predictions = {'predictions': tf.exp(spec.predictions['predictions'])}
+      outputs = dict(spec.export_outputs)
+      outputs['predict'] = tf.estimator.export.PredictOutput(predictions)
+      return spec._replace(predictions=predictions, export_outputs=outputs)
+
+    estimator = tf.estimator.Estimator(model_fn, config=inner.config)
+    x = np.float32(_RNG.randn(5, 4))
+    estimator.train(lambda: ({'x': tf.constant(x)}, tf.zeros([5, 1])), steps=1)
+    export_dir = estimator.export_saved_model(
+      network_export.new_dir(),
+      tf.estimator.export.build_parsing_serving_input_receiver_fn(
+        {'x': tf.io.FixedLenFeature([4], tf.float32)}
+      ),
+    )
+    with tfda.IntegratedGradients(export_dir) as ig:
+      with self.assertRaisesRegex(ValueError, "not the logits.*'auto'"):
+        ig.attribute({'x': x}, method='exact')
+      result = ig.attribute({'x': x})
+    self.assertTrue((result.outputs > 0).all())
+    # 'auto' stops at 1e-3 of the sum of absolute attributions on the first
+    # layer, which a few layers of weights of size 1 make no larger than 10.
+    self.assertLess(np.abs(result.gap).max(), 1e-2)
+
+
 class BatchesTest(absltest.TestCase):
   def test_batches_are_explained_one_by_one(self):
     network = _network('relu', [7, 5], 3)

@@ -196,7 +196,9 @@ class AnnotatedModel(object):
     first_layer = found.hidden_layers[0] if found.hidden_layers else None
     kernel = None
     try:
-      if self._outputs['logits'] is not found.logits and self.num_logits > 1:
+      if self.kind == 'regressor' and not network.is_same(
+        self._outputs['logits'], found.logits
+      ):
         raise network.UnrecognizedError(
           'the prediction is not the logits themselves'
         )

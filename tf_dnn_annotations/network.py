@@ -104,6 +104,11 @@ def first_kernel(columns, first_layer):
   return kernel
 
 
+def is_same(tensor, other):
+  """Whether two tensors hold the same, but for operations that do nothing."""
+  return _skip(tensor, _IDENTITIES).name == _skip(other, _IDENTITIES).name
+
+
 def _dense_layer(tensor, data):
   """Returns (input, kernel, bias) of the dense layer that gives `tensor`."""
   inner, bias = _data_and_constant(tensor.op, data, ('BiasAdd', 'Add', 'AddV2'))
