@@ -256,7 +256,7 @@ class PipelineFeaturesTest(parameterized.TestCase):
     for estimator in _pair(
       version,
       optimizer=optimizers[version],
-      config=tf.estimator.RunConfig(save_checkpoints_steps=2),
+      config=tf.estimator.RunConfig(tf_random_seed=3, save_checkpoints_steps=2),
     ):
       hook = tf.estimator.experimental.stop_if_no_decrease_hook(
         estimator, 'loss', 4, run_every_secs=None, run_every_steps=1
