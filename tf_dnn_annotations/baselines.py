@@ -63,11 +63,6 @@ def _is_single(value):
   return np.isscalar(value) or isinstance(value, np.ndarray) and not value.ndim
 
 
-def _is_single(value):
-  # Not np.ndim: it refuses lists of different lengths.
-  return np.isscalar(value) or isinstance(value, np.ndarray) and not value.ndim
-
-
 def _processed(model, baselines, num_rows):
   """Returns processed baselines, [1 or n, width of all columns]."""
   values = {}
