@@ -4,6 +4,7 @@
 .PHONY: help demo test test-others bench lint format clean
 
 VENV = .venv
+C = $(wildcard tf_dnn_annotations/*.[ch])
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 # TensorFlow 2.15, or where Python is too new for it, a TensorFlow that is given
 # tf.estimator: its requirements are whole, since pip would bring a second one.
@@ -55,6 +56,7 @@ format: $(VENV)/.tests
 clean:
 	rm -rf $(VENV) .venv-bench .nox build dist *.egg-info .pytest_cache \
 	  .ruff_cache penguins_demo
+	rm -f tf_dnn_annotations/_path_sweep.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps, one a step, so that what failed is all that is done again.
@@ -64,7 +66,7 @@ $(VENV)/.made: tools/find_python
 	  "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.runs: $(VENV)/.made requirements.txt constraints.txt setup.py
+$(VENV)/.runs: $(VENV)/.made requirements.txt constraints.txt setup.py $(C)
 	$(call pip_install,requirements.txt,modern.txt)
 	@$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
@@ -74,10 +76,11 @@ $(VENV)/.tests: $(VENV)/.runs requirements-test.txt
 	@touch $@
 
 # The peers' versions are those for one Python.
-.venv-bench/.runs: benchmarks/requirements.txt
+.venv-bench/.runs: benchmarks/requirements.txt setup.py $(C)
 	@python=$$(tools/find_python 3.11) && \
 	  echo "Making .venv-bench from $$python: some minutes, this once" && \
 	  "$$python" -m venv .venv-bench
 	@.venv-bench/bin/python -m pip --disable-pip-version-check install \
 	  --quiet --requirement benchmarks/requirements.txt
+	@.venv-bench/bin/python setup.py --quiet build_ext --inplace
 	@touch $@

@@ -1,9 +1,11 @@
 """Packaging of tf_dnn_annotations; tool settings are in pyproject.toml."""
 
+import os
 import pathlib
 import re
 
 import setuptools
+from setuptools.command import build_ext
 
 _HERE = pathlib.Path(__file__).resolve().parent
 
@@ -26,6 +28,13 @@ def _tensorflow(distribution):
   ]
 
 
+class _BuildLibrary(build_ext.build_ext):
+  """Builds a library that ctypes loads: the same for every Python."""
+
+  def get_ext_filename(self, fullname):
+    return os.path.join(*fullname.split('.')) + '.so'
+
+
 setuptools.setup(
   name='tf_dnn_annotations',
   version=_version(),
@@ -37,6 +46,18 @@ setuptools.setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   packages=['tf_dnn_annotations'],
+  ext_modules=[
+    setuptools.Extension(
+      'tf_dnn_annotations._path_sweep',
+      ['tf_dnn_annotations/path_sweep.c'],
+      depends=['tf_dnn_annotations/path_sweep_body.h'],
+      # Vector instructions may be used; nothing asks what they trap.
+      extra_compile_args=['-O3', '-fno-math-errno', '-fno-trapping-math'],
+      # Where there is no C compiler, numpy does the same, more slowly.
+      optional=True,
+    )
+  ],
+  cmdclass={'build_ext': _BuildLibrary},
   python_requires='>=3.7',
   # TensorFlow is an extra: pip does not know that `tensorflow-cpu` or a
   # vendor's build provides `tensorflow`, and would install a second one over

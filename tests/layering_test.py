@@ -18,6 +18,7 @@ _ORDER = (
   'blas_threads',
   'path_integral',
   'quadrature',
+  'path_sweep',
   'region_weights',
   'linear_regions',
   'column_attributions',

@@ -5,6 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from tf_dnn_annotations import linear_regions
+from tf_dnn_annotations import path_sweep
 from tf_dnn_annotations import region_weights
 
 _ACTIVATIONS = {
@@ -80,7 +81,12 @@ def _integral(network, start, end, output, target):
   return integral
 
 
-class IntegrateTest(parameterized.TestCase):
+class SummedTest(parameterized.TestCase):
+  """By numpy, and below by the library."""
+
+  def integrate(self, *arguments):
+    return linear_regions.summed(*arguments)
+
   @parameterized.product(
     units=[(), (6,), (7, 5), (7, 6, 5), (6, 5, 4, 5)],
     activation=sorted(_ACTIVATIONS),
@@ -95,9 +101,7 @@ class IntegrateTest(parameterized.TestCase):
     start, end = random.randn(2, 3, size) * 4
     classes = _classes(num_logits)
     targets = np.arange(3) % len(classes)
-    integrals, _ = linear_regions.integrate(
-      network, start, end, output, classes, targets
-    )
+    integrals, _ = self.integrate(network, start, end, output, classes, targets)
     for row in range(3):
       expected = _integral(network, start[row], end[row], output, targets[row])
       # 4000 points miss each of up to 40 kinks by at most a point, with slopes
@@ -112,7 +116,7 @@ class IntegrateTest(parameterized.TestCase):
     random = np.random.RandomState(2)
     start, end = random.randn(2, 12, units[0])
     targets = np.arange(12) % 10
-    integrals, _ = linear_regions.integrate(
+    integrals, _ = self.integrate(
       network, start, end, 'logits', np.eye(10), targets
     )
     head = region_weights.Head('logits', np.eye(10), targets)
@@ -129,11 +133,9 @@ class IntegrateTest(parameterized.TestCase):
   def test_all_targets_equal_one_by_one(self, units, output):
     network = _network(units, 4, linear_regions.RELU)
     start, end = np.random.RandomState(3).randn(2, 5, units[0])
-    every, _ = linear_regions.integrate(
-      network, start, end, output, np.eye(4), None
-    )
+    every, _ = self.integrate(network, start, end, output, np.eye(4), None)
     for target in range(4):
-      one, _ = linear_regions.integrate(
+      one, _ = self.integrate(
         network, start, end, output, np.eye(4), np.full(5, target)
       )
       np.testing.assert_allclose(every[:, target], one[:, 0], atol=_FLOAT32)
@@ -142,7 +144,7 @@ class IntegrateTest(parameterized.TestCase):
   def test_softmax_over_classes_sums_to_zero(self, units):
     network = _network(units, 4, linear_regions.RELU)
     start, end = np.random.RandomState(4).randn(2, 5, units[0])
-    integrals, _ = linear_regions.integrate(
+    integrals, _ = self.integrate(
       network, start, end, 'probabilities', np.eye(4), None
     )
     np.testing.assert_allclose(integrals.sum(axis=1), 0, atol=_FLOAT32)
@@ -154,12 +156,8 @@ class IntegrateTest(parameterized.TestCase):
     network = _network(units, 3, linear_regions.RELU)
     start, end = np.random.RandomState(5).randn(2, 8, units[0])
     targets = np.zeros(8, int)
-    there, _ = linear_regions.integrate(
-      network, start, end, output, np.eye(3), targets
-    )
-    back, _ = linear_regions.integrate(
-      network, end, start, output, np.eye(3), targets
-    )
+    there, _ = self.integrate(network, start, end, output, np.eye(3), targets)
+    back, _ = self.integrate(network, end, start, output, np.eye(3), targets)
     np.testing.assert_allclose(there, back, atol=_FLOAT32)
 
   @parameterized.parameters(1, 20, 200, 3000)
@@ -169,7 +167,7 @@ class IntegrateTest(parameterized.TestCase):
     start, end = size * np.array([[[1.0, -1.0]], [[-1.0, 1.1]]])
     change = 1 / (1 + np.exp(-2.1 * size)) - 1 / (1 + np.exp(2.0 * size))
     network = linear_regions.Network((), (), ())
-    integrals, _ = linear_regions.integrate(
+    integrals, _ = self.integrate(
       network, start, end, 'probabilities', np.eye(2), np.array([1])
     )
     self.assertAlmostEqual(
@@ -181,21 +179,32 @@ class IntegrateTest(parameterized.TestCase):
     start, end = np.random.RandomState(6).randn(2, 3000, 64)
     args = network, start, end, 'logits', np.eye(3), np.zeros(3000, int)
     np.testing.assert_array_equal(
-      linear_regions.integrate(*args)[0], linear_regions.integrate(*args)[0]
+      self.integrate(*args)[0], self.integrate(*args)[0]
     )
 
   def test_no_rows(self):
     network = _network((7, 5), 3, linear_regions.RELU)
     nothing = np.zeros((0, 7))
-    integrals, num_regions = linear_regions.integrate(
+    integrals, num_regions = self.integrate(
       network, nothing, nothing, 'logits', np.eye(3), np.zeros(0, int)
     )
     self.assertEqual(integrals.shape, (0, 1, 7))
     self.assertEqual(num_regions.shape, (0,))
 
 
-class HandMadeTest(parameterized.TestCase):
+@absltest.skipUnless(path_sweep.is_built(), 'path_sweep was not built')
+class SweptTest(SummedTest):
+  def integrate(self, network, *arguments):
+    if not network.kernels:
+      self.skipTest('There is nothing to sweep without hidden layers.')
+    return linear_regions.swept(network, *arguments)
+
+
+class HandMadeSummedTest(parameterized.TestCase):
   """Two hidden layers of ReLU, the second one handing on the first."""
+
+  def integrate(self, *arguments):
+    return linear_regions.summed(*arguments)
 
   def _integrate(self, start, end):
     units = len(start)
@@ -204,7 +213,7 @@ class HandMadeTest(parameterized.TestCase):
       (np.eye(units), np.ones((units, 1))),
       (np.zeros(units), np.zeros(1)),
     )
-    integrals, num_regions = linear_regions.integrate(
+    integrals, num_regions = self.integrate(
       network,
       np.array([start], float),
       np.array([end], float),
@@ -221,8 +230,8 @@ class HandMadeTest(parameterized.TestCase):
     ('leaving_at_the_start', [0, 1], [-1, 1], [0, 1], 1),
     ('one_crossing', [-1, 1], [3, 1], [0.75, 1], 2),
     ('two_apart', [-1, -3], [1, 1], [0.5, 0.25], 3),
-    ('parallel_crossings', [-1, -1], [1, 1], [0.5, 0.5], 3),
-    ('one_up_one_down', [-1, 1], [1, -1], [0.5, 0.5], 3),
+    ('parallel_crossings', [-1, -1], [1, 1], [0.5, 0.5], 2),
+    ('one_up_one_down', [-1, 1], [1, -1], [0.5, 0.5], 2),
     ('zero_along_the_path', [0, -1], [0, 1], [0, 0.5], 2),
     ('identical_rows', [1, -1], [1, -1], [1, 0], 1),
   )
@@ -231,6 +240,12 @@ class HandMadeTest(parameterized.TestCase):
     integral, regions = self._integrate(start, end)
     np.testing.assert_allclose(integral, expected, atol=1e-7)
     self.assertEqual(regions, num_regions)
+
+
+@absltest.skipUnless(path_sweep.is_built(), 'path_sweep was not built')
+class HandMadeSweptTest(HandMadeSummedTest):
+  def integrate(self, *arguments):
+    return linear_regions.swept(*arguments)
 
 
 if __name__ == '__main__':

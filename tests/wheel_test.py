@@ -11,6 +11,7 @@ import zipfile
 from absl.testing import absltest
 
 import tf_dnn_annotations
+from tf_dnn_annotations import path_sweep
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 
@@ -27,7 +28,7 @@ def _build_wheel(directory):
     shutil.copytree(
       str(_ROOT / name),
       str(source / name),
-      ignore=shutil.ignore_patterns('__pycache__'),
+      ignore=shutil.ignore_patterns('__pycache__', '*.so'),
     )
   subprocess.run(
     [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps']
@@ -60,13 +61,20 @@ class WheelTest(absltest.TestCase):
     return self.wheel.read(path).decode('utf-8')
 
   def test_holds_every_module_and_no_test(self):
+    # The library is there or, without a compiler, is not: path_sweep_test.
     packaged = [
-      path for path in self.wheel.namelist() if '.dist-info/' not in path
+      path
+      for path in self.wheel.namelist()
+      if '.dist-info/' not in path and not path.endswith('.so')
     ]
     modules = (_ROOT / 'tf_dnn_annotations').glob('*.py')
     self.assertCountEqual(
       packaged, [path.relative_to(_ROOT).as_posix() for path in modules]
     )
+
+  def test_holds_the_library_where_it_can_be_built(self):
+    library = f'tf_dnn_annotations/{path_sweep.LIBRARY}'
+    self.assertEqual(library in self.wheel.namelist(), path_sweep.is_built())
 
   def test_carries_the_version_of_the_package(self):
     metadata = email.message_from_string(self._metadata('METADATA'))

@@ -1,4 +1,4 @@
-"""Exact Integrated Gradients of piecewise linear networks; numpy only.
+"""Exact Integrated Gradients of piecewise linear networks.
 
 On the straight path z(a) = start + a (end - start), a in [0, 1], through the
 pre-activations z of the first hidden layer, a network of piecewise linear
@@ -16,6 +16,10 @@ short:
 - Going back, a layer's gradients are summed over the regions of the layer
   below before they are multiplied by the kernel.
 
+`summed` does so with numpy, many rows at a time. Where the library of
+`path_sweep` was built, `swept` goes along each row's path instead, some four
+times faster; both give the same.
+
 Source: the integral is equation 1 of Sundararajan, Taly, Yan, "Axiomatic
 Attribution for Deep Networks", ICML 2017 (arXiv 1703.01365).
 """
@@ -24,6 +28,7 @@ import collections
 
 import numpy as np
 
+from tf_dnn_annotations import path_sweep
 from tf_dnn_annotations import region_weights
 
 # Rows whose float32 sum misses completeness by more than this share of
@@ -35,6 +40,11 @@ _FLOAT32_GAP = 2e-6
 # least that keeps matrix products efficient.
 _SHALLOW_CHUNK_BYTES = 1 << 17
 _DEEP_CHUNK_BYTES = 1 << 22
+
+
+# Logits at the ends of regions that are held at once. Their softmax is taken at
+# some ten points in each region, so that this takes about 30 MB.
+_REGION_NUMBERS = 1 << 17
 
 
 class Activation(collections.namedtuple('Activation', ['kinks', 'slopes'])):
@@ -153,6 +163,54 @@ def integrate(network, start, end, output, classes, targets):
     (integrals, num_regions): float64 [n, T, units_0] with T = 1 or
     num_classes, and int64 [n], the regions that each row's path was cut into.
   """
+  if network.kernels and path_sweep.is_built():
+    return swept(network, start, end, output, classes, targets)
+  return summed(network, start, end, output, classes, targets)
+
+
+def swept(network, start, end, output, classes, targets):
+  """`integrate` by `path_sweep`, of a network with hidden layers."""
+  if output == 'logits':
+    sweep = path_sweep.Sweep(
+      network.activations, network.kernels[:-1], network.biases[:-1], start, end
+    )
+    return sweep.logits(classes @ network.kernels[-1].T, targets)
+  activations = network.activations + (IDENTITY,)
+  num_targets = len(classes) if targets is None else 1
+  integrals = np.empty((len(end), num_targets, end.shape[1]))
+  num_regions = np.empty(len(end), np.int64)
+  chunk = _rows_of_regions(network)
+  for first in range(0, len(end), chunk):
+    rows = slice(first, first + chunk)
+    sweep = path_sweep.Sweep(
+      activations,
+      network.kernels,
+      network.biases,
+      start if len(start) == 1 else start[rows],
+      end[rows],
+    )
+    ends, steps, num_regions[rows] = sweep.regions()
+    if targets is None:
+      ids = None
+    else:
+      ids = np.repeat(targets[rows], num_regions[rows])
+    head = region_weights.Head(output, classes, ids)
+    for t, weights in enumerate(
+      head.region_weights(ends, steps[:, np.newaxis])
+    ):
+      integrals[rows, t : t + 1] = sweep.weighted(weights[:, 0])
+  return integrals, num_regions
+
+
+def _rows_of_regions(network):
+  """Returns how many rows' regions to hold at once."""
+  regions = 0.45 * sum(kernel.shape[0] for kernel in network.kernels) + 1
+  numbers = regions * network.kernels[-1].shape[1]
+  return max(1, int(_REGION_NUMBERS / numbers))
+
+
+def summed(network, start, end, output, classes, targets):
+  """`integrate` by arrays over rows and regions, with numpy."""
   num_rows = len(end)
   start = np.broadcast_to(start, end.shape)
   double = network.astype(np.float64)
@@ -231,7 +289,7 @@ class _Passages(object):
       respect to a changes: the change of slope times delta, sign included.
     slope_changes: [num, n], by how much the unit's slope changes.
     first_slopes: [n, units], the slopes at the beginning of the path.
-    num_regions: int [n].
+    num_regions: int [n], those between passages that do not coincide.
   """
 
   def __init__(self, activation, start, end, dtype):
@@ -261,7 +319,8 @@ class _Passages(object):
     self.slope_changes = np.sign(moved) * jumps[kinks] * (times < 1)
     self.start, self.delta = start, delta
     self.jumps = (self.slope_changes * moved).astype(dtype)
-    self.num_regions = count + 1
+    is_apart = np.diff(times, axis=0, prepend=0) > 0
+    self.num_regions = (is_apart & (times < 1)).sum(axis=0) + 1
 
   def __len__(self):
     return len(self.times)

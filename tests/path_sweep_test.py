@@ -1,0 +1,192 @@
+"""The compiled sweep: on every kind of vector, and of whatever it is given.
+
+That it gives the integral is held by linear_regions_test.
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import sysconfig
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+
+from tf_dnn_annotations import path_sweep
+
+_RELU = (0.0,), (0.0, 1.0)
+_RELU6 = (0.0, 6.0), (0.0, 1.0, 0.0)
+
+
+def _sweep(units, activation=_RELU, num_rows=7, kernels=None, **kwargs):
+  """Returns a `Sweep` of a random network, from a start for all rows."""
+  random = np.random.RandomState(len(units))
+  kernels = kernels or [
+    random.randn(a, b) * 1.4 / np.sqrt(a) for a, b in zip(units, units[1:])
+  ]
+  return path_sweep.Sweep(
+    [activation] * len(units),
+    kernels,
+    [0.1 * random.randn(size) for size in units[1:]],
+    random.randn(1, units[0]),
+    4 * random.randn(num_rows, units[0]),
+    **kwargs,
+  )
+
+
+class BuildTest(absltest.TestCase):
+  def test_is_built_where_there_is_a_compiler(self):
+    # Without the library all works as well, so nothing else would tell.
+    compiler = (sysconfig.get_config_var('CC') or 'cc').split()[0]
+    if sys.platform == 'win32' or not shutil.which(compiler):
+      self.skipTest(f'There is no C compiler, {compiler}.')
+    self.assertTrue(path_sweep.is_built())
+
+
+@absltest.skipUnless(path_sweep.is_built(), 'path_sweep was not built')
+class PathSweepTest(parameterized.TestCase):
+  @parameterized.product(
+    max_bytes=[16, 32],
+    units=[(5,), (40, 9), (33, 70, 20), (20, 17, 16, 15)],
+    activation=[_RELU, _RELU6],
+    targets=[np.arange(7) % 3, None],
+  )
+  def test_narrower_vectors_give_the_same(
+    self, max_bytes, units, activation, targets
+  ):
+    if max_bytes >= path_sweep.vector_bytes():
+      self.skipTest('This processor has none wider.')
+    weights = np.random.RandomState(0).randn(3, units[-1])
+    expected, expected_regions = _sweep(units, activation).logits(
+      weights, targets
+    )
+    actual, regions = _sweep(units, activation, max_bytes=max_bytes).logits(
+      weights, targets
+    )
+    # Sums in another order: some hundred roundings of numbers of size 10.
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(regions, expected_regions)
+
+  @parameterized.parameters(((5,),), ((9, 7),), ((9, 8, 7, 6),))
+  def test_regions_cover_the_path(self, *units):
+    (units,) = units
+    sweep = _sweep(units + (3,))
+    ends, steps, num_regions = sweep.regions()
+    self.assertEqual(ends.shape, (num_regions.sum(), 2, 3))
+    self.assertGreater(steps.min(), 0)
+    bounds = np.cumsum(num_regions)
+    np.testing.assert_allclose(
+      np.add.reduceat(steps, np.append(0, bounds[:-1])), 1, atol=1e-12
+    )
+    # Each begins where the last one of its row ended.
+    is_first = np.isin(np.arange(len(ends)), np.append(0, bounds[:-1]))
+    np.testing.assert_array_equal(
+      ends[1:, 0][~is_first[1:]], ends[:-1, 1][~is_first[1:]]
+    )
+
+  def test_more_regions_than_there_was_room_for(self):
+    # Half of the second layer's units zigzag: they pass zero as often as the
+    # first layer has units, many more times than is usual.
+    signs = np.tile([2.0, -2.0], 20)
+    kernel = np.tile(signs[:, np.newaxis], (1, 30))
+    sweep = path_sweep.Sweep(
+      [_RELU] * 3,
+      [kernel, np.eye(30)],
+      [-0.05 + 0.001 * np.arange(30), np.zeros(30)],
+      -np.arange(40.0)[np.newaxis] / 40 - 0.01,
+      1 - np.arange(40.0)[np.newaxis] / 40,
+    )
+    ends, steps, num_regions = sweep.regions()
+    self.assertGreater(len(ends), int(0.6 * 100) + 2)
+    self.assertLen(ends, num_regions.sum())
+    self.assertAlmostEqual(steps.sum(), 1)
+
+  @parameterized.product(
+    value=[np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324],
+    layer=[0, 1],
+    output=['logits', 'regions'],
+  )
+  def test_broken_weights_end(self, value, layer, output):
+    # What comes out means nothing, but it comes out.
+    units = (6, 5, 4)
+    kernels = [np.ones((6, 5)), -np.ones((5, 4))]
+    kernels[layer][::2, 1:] = value
+    with np.errstate(all='ignore'):
+      sweep = _sweep(units, _RELU6, kernels=kernels)
+      if output == 'logits':
+        integrals, _ = sweep.logits(np.ones((2, 4)), None)
+        self.assertEqual(integrals.shape, (7, 2, 6))
+      else:
+        self.assertGreaterEqual(sweep.regions()[2].min(), 1)
+
+  def test_wider_vectors_than_there_are(self):
+    with self.assertRaisesRegex(ValueError, 'at most .* got 128. Leave it out'):
+      _sweep((5,), max_bytes=128)
+
+
+class SanitizedTest(absltest.TestCase):
+  """The tests above once more, on a library that watches its memory."""
+
+  def test_no_access_out_of_bounds(self):
+    compiler = shutil.which('gcc')
+    package = pathlib.Path(path_sweep.__file__).parent
+    directory = pathlib.Path(absltest.get_default_test_tmpdir()) / 'sanitized'
+    shutil.rmtree(str(directory), ignore_errors=True)
+    directory.mkdir(parents=True)
+    self.addCleanup(shutil.rmtree, str(directory))
+    shutil.copy(path_sweep.__file__, str(directory))
+    built = compiler and subprocess.run(
+      [compiler, '-O1', '-g', '-shared', '-fPIC', '-lm']
+      + ['-fsanitize=address,undefined', '-fno-sanitize-recover']
+      + [str(package / 'path_sweep.c')]
+      + ['-o', str(directory / path_sweep.LIBRARY)],
+      stderr=subprocess.PIPE,
+    )
+    if not built or built.returncode:
+      self.skipTest('There is no gcc with sanitizers.')
+    asan = (
+      subprocess.run(
+        [compiler, '-print-file-name=libasan.so'], stdout=subprocess.PIPE
+      )
+      .stdout.decode()
+      .strip()
+    )
+    program = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import path_sweep
+random = np.random.RandomState(0)
+for units in [(5,), (1, 1), (40, 9), (33, 70, 20), (20, 17, 16, 15), (8, 8, 8)]:
+  for activation in [((), (1.0,)), ((0.0,), (0.0, 1.0)),
+                     ((0.0, 6.0), (0.0, 1.0, 0.0))]:
+    for num_rows in (0, 1, 3):
+      for max_bytes in (16, 32, 64):
+        if max_bytes <= path_sweep.vector_bytes():
+          sweep = path_sweep.Sweep(
+            [activation] * len(units),
+            [random.randn(a, b) for a, b in zip(units, units[1:])],
+            [random.randn(b) for b in units[1:]],
+            random.randn(num_rows, units[0]),
+            9 * random.randn(num_rows, units[0]),
+            max_bytes,
+          )
+          sweep.logits(np.ones((3, units[-1])), None)
+          sweep.logits(np.ones((3, units[-1])), np.full(num_rows, 2))
+          ends, steps, _ = sweep.regions()
+          sweep.weighted(np.ones((len(steps), units[-1])))
+print('swept')
+"""
+    result = subprocess.run(
+      [sys.executable, '-c', program, str(directory)],
+      env={'LD_PRELOAD': asan, 'ASAN_OPTIONS': 'detect_leaks=0'},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      universal_newlines=True,
+    )
+    self.assertEqual(result.stdout, 'swept\n', result.stderr)
+
+
+if __name__ == '__main__':
+  absltest.main()

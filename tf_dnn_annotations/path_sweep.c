@@ -1,0 +1,302 @@
+/* The sweep of path_sweep.py over the linear regions of each row's path.
+ *
+ * A row's path z(a) = start + a (end - start), a in [0, 1], runs through the
+ * pre-activations z of the first hidden layer. All pre-activations above are
+ * piecewise linear in a; their slopes in a are called speeds here. The sweep
+ * goes from one passage of a unit through a kink of its activation to the
+ * next. Say that unit j of layer l passes, and that its activation's slope
+ * changes by c:
+ *
+ *   u      = the change of each layer above for a change of j's output:
+ *            row j of the kernel, then, layer by layer, the slopes of the
+ *            activations times that, times the next kernel;
+ *   speeds of the layers above += c * (speed of j) * u;
+ *   the gradient with respect to j's output, integrated up to now, is the sum
+ *   over the layers above of u . closed, and for the top layer u . sums;
+ *   closed[j] -= c * that gradient.
+ *
+ * The integral up to now of the gradient with respect to j's pre-activation is
+ * closed[j] + (slope of j) * (that of the gradient with respect to j's output):
+ * while the slope is constant the latter grows by itself, and when it changes
+ * `closed` makes up for it. So one vector u does for the way there and for the
+ * way back, and nothing is kept for each region.
+ *
+ * The top layer has no passages. For logits it is the last hidden layer: a
+ * region in which its pre-activations are linear needs only the time that each
+ * unit spends above its kinks. For other outputs it is the logits, see Output.
+ *
+ * Plain C with vector extensions of GCC and Clang, no Python.h: path_sweep.py
+ * calls it by ctypes, which checks what comes in.
+ */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* A time after the end of every path. */
+#define NEVER 2.0
+
+/* Numbers in the widest vector, 64 bytes; to this all arrays are filled up. */
+#define WIDEST 8
+#define PADDED(size) (((size) + WIDEST - 1) & ~(int64_t)(WIDEST - 1))
+
+/* What the sweep does. */
+enum Output {
+  /* Integrates logits. */
+  LOGITS = 0,
+  /* Notes the logits at the ends of each region. */
+  RECORD = 1,
+  /* Integrates an output whose integrated gradient with respect to the logits
+   * is given for each region that RECORD noted. */
+  REPLAY = 2,
+};
+
+typedef struct {
+  int64_t output;
+  int64_t num_rows;
+  /* From one row's start to the next, 0 if all have one. */
+  int64_t start_stride;
+  int64_t num_layers;
+  int64_t num_targets;
+  /* Of each layer, the top one included. */
+  const int64_t *units, *num_kinks;
+  /* Of one layer after the other: kinks, and one slope more than kinks. */
+  const double *kinks, *piece_slopes;
+  /* Of each layer but the top: kernel [units, PADDED(next units)], bias
+   * [PADDED(next units)]. */
+  const double *layers;
+  /* LOGITS: d logit / d output of the top layer. One target: [classes,
+   * PADDED(units)]. More: [PADDED(units)] of ones, then [units,
+   * PADDED(targets)]. */
+  const double *weights;
+  /* [num_rows], a row of `weights` each; NULL for the first. */
+  const int64_t *targets;
+  /* RECORD: [capacity, 2, units] and [capacity], the logits at both ends and
+   * the length of each region, one row's after the other's. What is beyond the
+   * capacity is counted, but not noted. */
+  int64_t capacity;
+  double *ends, *steps;
+  /* REPLAY: [regions, PADDED(units)]. */
+  const double *region_weights;
+} Problem;
+
+typedef struct {
+  int64_t units, width, next_width, num_kinks;
+  const double *kinks, *piece_slopes, *kernel, *bias;
+  /* [width]: pre-activations at the time `since`, their speeds, the slopes of
+   * the activations, the kinks below and above, the times of the next
+   * passages, u, and space for factors of a product. */
+  double *z, *speed, *slopes, *low, *high, *times, *u, *factors;
+  /* [width, targets] */
+  double *closed;
+  /* Piece of the activation of each unit; the units whose slope is not zero,
+   * in any order, and where each stands among them. */
+  int32_t *piece, *on, *place;
+  int64_t num_on;
+  double since, next;
+} Layer;
+
+/* Passages of the first layer: as found, and in order. */
+typedef struct {
+  double *found, *times;
+  int32_t *found_units, *units;
+} Passages;
+
+typedef struct {
+  Layer *layers;
+  Passages passages;
+  /* num_targets, filled up if there is more than one. */
+  int64_t targets;
+  /* Of the top layer: times weights for LOGITS of one target, just times for
+   * more; [width, targets] for REPLAY. */
+  double *sums;
+  double *gradient;
+  /* The number of regions of all rows so far. */
+  int64_t num_regions;
+} Workspace;
+
+/* When a unit passes the kink that it moves to. */
+INLINE double passage(double low, double high, double z, double speed,
+                      double since) {
+  const double ahead = ((speed > 0 ? high : low) - z) / speed;
+  /* Not a number, of broken weights, is never. */
+  return speed != 0 && ahead < NEVER ? since + (ahead > 0 ? ahead : 0) : NEVER;
+}
+
+/* A continuous function, zero at zero. */
+INLINE double activation(const Layer *layer, double z) {
+  double value = layer->piece_slopes[0] * z;
+  for (int64_t i = 0; i < layer->num_kinks; i++) {
+    const double kink = layer->kinks[i];
+    const double jump = layer->piece_slopes[i + 1] - layer->piece_slopes[i];
+    value += jump * ((z > kink ? z - kink : 0) - (kink < 0 ? -kink : 0));
+  }
+  return value;
+}
+
+INLINE void set_piece(Layer *layer, int64_t unit, int32_t piece) {
+  layer->piece[unit] = piece;
+  layer->low[unit] = piece ? layer->kinks[piece - 1] : -INFINITY;
+  layer->high[unit] =
+      piece < layer->num_kinks ? layer->kinks[piece] : INFINITY;
+}
+
+INLINE void set_slope(Layer *layer, int64_t unit, double slope) {
+  if (slope != 0 && layer->slopes[unit] == 0) {
+    layer->place[unit] = (int32_t)layer->num_on;
+    layer->on[layer->num_on++] = (int32_t)unit;
+  } else if (slope == 0 && layer->slopes[unit] != 0) {
+    const int32_t moved = layer->on[--layer->num_on];
+    layer->on[layer->place[unit]] = moved;
+    layer->place[moved] = layer->place[unit];
+  }
+  layer->slopes[unit] = slope;
+}
+
+/* The body for each set of instructions that the processor may have. */
+#define VECTOR_BYTES 16
+#define FN(name) name##_16
+#include "path_sweep_body.h"
+#undef VECTOR_BYTES
+#undef FN
+
+/* Clang knows no such pragma. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define HAS_WIDER_VECTORS 1
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#define VECTOR_BYTES 32
+#define FN(name) name##_32
+#include "path_sweep_body.h"
+#undef VECTOR_BYTES
+#undef FN
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512")
+#define VECTOR_BYTES 64
+#define FN(name) name##_64
+#include "path_sweep_body.h"
+#undef VECTOR_BYTES
+#undef FN
+#pragma GCC pop_options
+#endif
+
+/* Returns the bytes of the widest vectors that the processor has. */
+int path_sweep_vector_bytes(void) {
+#ifdef HAS_WIDER_VECTORS
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    return 64;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return 32;
+#endif
+  return 16;
+}
+
+/* Returns `count` things of `size` bytes at `*at`, and moves that on. With
+ * NULL there, it moves on alike, so that what is needed can be counted. */
+static void *take(char **at, int64_t count, int64_t size) {
+  char *result = *at;
+  *at += (count * size + 63) & ~(int64_t)63;
+  return result;
+}
+
+/* Lays out a workspace at `memory`; returns the bytes that it needs. */
+static int64_t lay_out(const Problem *problem, Workspace *space,
+                       Layer *layers, char *memory) {
+  const int64_t num = problem->num_layers;
+  const int64_t targets =
+      problem->num_targets == 1 ? 1 : PADDED(problem->num_targets);
+  const double *kinks = problem->kinks, *slopes = problem->piece_slopes;
+  const double *weights = problem->layers;
+  char *at = memory;
+  space->layers = layers;
+  space->targets = targets;
+  space->num_regions = 0;
+  for (int64_t l = 0; l < num; l++) {
+    Layer *layer = &layers[l];
+    const int64_t width = PADDED(problem->units[l]);
+    layer->units = problem->units[l];
+    layer->width = width;
+    layer->num_kinks = problem->num_kinks[l];
+    layer->kinks = kinks;
+    layer->piece_slopes = slopes;
+    kinks += layer->num_kinks;
+    slopes += layer->num_kinks + 1;
+    layer->next_width = 0;
+    if (l + 1 < num) {
+      layer->next_width = PADDED(problem->units[l + 1]);
+      layer->kernel = weights;
+      layer->bias = weights + layer->units * layer->next_width;
+      weights = layer->bias + layer->next_width;
+    }
+    double **doubles[] = {&layer->z,    &layer->speed, &layer->slopes,
+                          &layer->low,  &layer->high,  &layer->times,
+                          &layer->u,    &layer->factors};
+    for (size_t i = 0; i < sizeof(doubles) / sizeof(*doubles); i++)
+      *doubles[i] = take(&at, width, sizeof(double));
+    layer->closed = take(&at, width * targets, sizeof(double));
+    layer->piece = take(&at, width, sizeof(int32_t));
+    layer->on = take(&at, width, sizeof(int32_t));
+    layer->place = take(&at, width, sizeof(int32_t));
+  }
+  /* One more: what is no passage is written before it is dropped. */
+  const int64_t most = layers[0].units * layers[0].num_kinks + 1;
+  space->passages.found = take(&at, most, sizeof(double));
+  space->passages.times = take(&at, most, sizeof(double));
+  space->passages.found_units = take(&at, most, sizeof(int32_t));
+  space->passages.units = take(&at, most, sizeof(int32_t));
+  space->sums = take(&at, layers[num - 1].width * targets, sizeof(double));
+  space->gradient = take(&at, targets, sizeof(double));
+  return at - memory;
+}
+
+/* Integrates the gradients of all rows.
+ *
+ * Args:
+ *   problem: what to do, see Problem.
+ *   start, end: [1 or num_rows, units] and [num_rows, units], the first
+ *     layer's pre-activations at both ends of the paths.
+ *   vector_bytes: at most what path_sweep_vector_bytes returns.
+ *   integrals: [num_rows, num_targets, units], with respect to the first
+ *     layer's pre-activations; not touched by RECORD.
+ *   num_regions: [num_rows], the regions of each row longer than nothing.
+ *
+ * Returns 0, or 1 if there is no memory.
+ */
+int path_sweep_integrate(const Problem *problem, const double *start,
+                         const double *end, int vector_bytes,
+                         double *integrals, int64_t *num_regions) {
+  Workspace space;
+  Layer *layers = calloc((size_t)problem->num_layers, sizeof(Layer));
+  if (!layers) return 1;
+  const int64_t size = lay_out(problem, &space, layers, NULL);
+  char *memory = calloc(1, (size_t)size + 63);
+  if (!memory) {
+    free(layers);
+    return 1;
+  }
+  lay_out(problem, &space, layers,
+          (char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63));
+  switch (vector_bytes) {
+#ifdef HAS_WIDER_VECTORS
+    case 64:
+      integrate_64(problem, &space, start, end, integrals, num_regions);
+      break;
+    case 32:
+      integrate_32(problem, &space, start, end, integrals, num_regions);
+      break;
+#endif
+    default:
+      integrate_16(problem, &space, start, end, integrals, num_regions);
+  }
+  free(memory);
+  free(layers);
+  return 0;
+}

@@ -1,0 +1,231 @@
+"""The exact sum over linear regions in one sweep along each path, in C.
+
+`linear_regions` holds the regions of many rows in arrays and takes them layer
+by layer. This goes along one row's path from one passage of a unit through a
+kink to the next and keeps only sums, as path_sweep.c says, so that it takes
+O(units of the layers above) a passage and no memory for regions. It computes in
+float64 throughout.
+
+The library is built where there is a C compiler when the package is installed.
+"""
+
+import ctypes
+import functools
+import itertools
+import pathlib
+
+import numpy as np
+
+LIBRARY = '_path_sweep.so'
+
+# As in path_sweep.c.
+_LOGITS, _RECORD, _REPLAY = range(3)
+_WIDEST = 8
+
+_int_p = ctypes.POINTER(ctypes.c_int64)
+_double_p = ctypes.POINTER(ctypes.c_double)
+
+
+class _Problem(ctypes.Structure):
+  """As in path_sweep.c, which says what the fields are."""
+
+  _fields_ = [
+    ('output', ctypes.c_int64),
+    ('num_rows', ctypes.c_int64),
+    ('start_stride', ctypes.c_int64),
+    ('num_layers', ctypes.c_int64),
+    ('num_targets', ctypes.c_int64),
+    ('units', _int_p),
+    ('num_kinks', _int_p),
+    ('kinks', _double_p),
+    ('piece_slopes', _double_p),
+    ('layers', _double_p),
+    ('weights', _double_p),
+    ('targets', _int_p),
+    ('capacity', ctypes.c_int64),
+    ('ends', _double_p),
+    ('steps', _double_p),
+    ('region_weights', _double_p),
+  ]
+
+
+@functools.lru_cache(maxsize=None)
+def _library():
+  """Returns the library, None if it was not built."""
+  try:
+    library = ctypes.CDLL(str(pathlib.Path(__file__).with_name(LIBRARY)))
+  except OSError:
+    return None
+  library.path_sweep_vector_bytes.argtypes = []
+  library.path_sweep_vector_bytes.restype = ctypes.c_int
+  library.path_sweep_integrate.argtypes = [
+    ctypes.POINTER(_Problem),
+    _double_p,
+    _double_p,
+    ctypes.c_int,
+    _double_p,
+    _int_p,
+  ]
+  library.path_sweep_integrate.restype = ctypes.c_int
+  return library
+
+
+def is_built():
+  """Whether there is the library, without which nothing here can be called."""
+  return _library() is not None
+
+
+def vector_bytes():
+  """Returns the bytes of the widest vectors that the processor computes."""
+  return _library().path_sweep_vector_bytes()
+
+
+class Sweep(object):
+  """The path of each row through a network of one or more hidden layers."""
+
+  def __init__(self, activations, kernels, biases, start, end, max_bytes=None):
+    """Makes the sweep; computes nothing yet.
+
+    Args:
+      activations: list of (kinks, slopes), one a layer from the first on.
+      kernels: list of [units_i, units_{i+1}], one between any two layers.
+      biases: list of [units_{i+1}], of the same length.
+      start: [n, units_0] or [1, units_0], the first layer's pre-activations at
+        the start of the path.
+      end: [n, units_0], those at its end.
+      max_bytes: the widest vectors to use, 16, 32 or 64, as `vector_bytes`.
+    """
+    self._units = [start.shape[1]] + [len(bias) for bias in biases]
+    self._start = np.ascontiguousarray(start, np.float64)
+    self._end = np.ascontiguousarray(end, np.float64)
+    self._max_bytes = max_bytes or vector_bytes()
+    widest = vector_bytes()
+    if self._max_bytes > widest:
+      raise ValueError(
+        f'`max_bytes` must be at most {widest} on this processor; got '
+        f'{max_bytes}. Leave it out.'
+      )
+    kinks, slopes = zip(*activations)
+    self._num_kinks = np.array([len(each) for each in kinks], np.int64)
+    self._kinks = np.array(list(itertools.chain(*kinks)) or [0.0])
+    self._slopes = np.array(list(itertools.chain(*slopes)), np.float64)
+    self._layers = _aligned(
+      [
+        matrix
+        for kernel, bias in zip(kernels, biases)
+        for matrix in (kernel, bias[np.newaxis])
+      ]
+    )
+
+  def logits(self, weights, targets):
+    """Integrates the gradients of sums of the last layer's outputs.
+
+    Args:
+      weights: [classes, units of the last layer], the derivatives of a logit
+        with respect to the outputs of the last layer, the last hidden one.
+      targets: int [n], the class of each row, or None for all classes.
+
+    Returns:
+      (integrals, num_regions): float64 [n, T, units_0] of the gradients with
+      respect to the first layer's pre-activations, with T = 1 or classes, and
+      int64 [n], how many regions longer than nothing each path has.
+    """
+    num_targets, packed = 1, _aligned([weights])
+    if targets is None and len(weights) > 1:
+      # The sums over time are shared by all classes, so they have weights of
+      # one; those of the classes come after.
+      num_targets = len(weights)
+      packed = _aligned([np.ones((1, weights.shape[1])), weights.T])
+    return self._run(_LOGITS, num_targets, weights=packed, targets=targets)
+
+  def regions(self):
+    """Finds the regions in which the last layer, of logits, is linear.
+
+    Returns:
+      (ends [R, 2, units], steps [R], num_regions [n]): the last layer's
+      pre-activations at both ends of each region, its length as a share of the
+      path, and how many regions, one after the other, each row has.
+    """
+    units = self._units[-1]
+    # About 0.45 a unit, as measured; more than there is room for are counted.
+    capacity = len(self._end) * (int(0.6 * sum(self._units)) + 2)
+    while True:
+      ends, steps = np.empty((capacity, 2, units)), np.empty(capacity)
+      _, num_regions = self._run(
+        _RECORD, 1, capacity=capacity, ends=ends, steps=steps
+      )
+      total = num_regions.sum()
+      if total <= capacity:
+        return ends[:total], steps[:total], num_regions
+      capacity = total
+
+  def weighted(self, region_weights):
+    """Integrates the gradients of an output of the last layer, of logits.
+
+    Args:
+      region_weights: [R, units], the gradient with respect to the logits,
+        integrated over each region that `regions` found.
+
+    Returns:
+      float64 [n, 1, units_0]
+    """
+    return self._run(_REPLAY, 1, region_weights=_aligned([region_weights]))[0]
+
+  def _run(self, output, num_targets, targets=None, capacity=0, **arrays):
+    """Calls the library; `arrays` are fields of `_Problem`."""
+    num_rows, units = self._end.shape
+    all_units = np.array(self._units, np.int64)
+    if targets is not None:
+      targets = np.ascontiguousarray(targets, np.int64)
+    problem = _Problem(
+      output=output,
+      num_rows=num_rows,
+      start_stride=0 if len(self._start) == 1 else units,
+      num_layers=len(self._units),
+      num_targets=num_targets,
+      units=_pointer(all_units, _int_p),
+      num_kinks=_pointer(self._num_kinks, _int_p),
+      kinks=_pointer(self._kinks, _double_p),
+      piece_slopes=_pointer(self._slopes, _double_p),
+      layers=_pointer(self._layers, _double_p),
+      targets=_pointer(targets, _int_p),
+      capacity=capacity,
+      **{name: _pointer(array, _double_p) for name, array in arrays.items()},
+    )
+    integrals = np.empty((num_rows, num_targets, units))
+    num_regions = np.empty(num_rows, np.int64)
+    # This leaves the interpreter's lock meanwhile.
+    failed = _library().path_sweep_integrate(
+      problem,
+      _pointer(self._start, _double_p),
+      _pointer(self._end, _double_p),
+      self._max_bytes,
+      _pointer(integrals, _double_p),
+      _pointer(num_regions, _int_p),
+    )
+    if failed:
+      raise MemoryError('There is no memory for the layers of one row.')
+    return integrals, num_regions
+
+
+def _pointer(array, pointer_type):
+  return None if array is None else array.ctypes.data_as(pointer_type)
+
+
+def _aligned(matrices):
+  """Returns matrices one behind the other, as path_sweep.c wants them.
+
+  Their rows are filled up with zeros to whole vectors, and the first one is
+  aligned to one.
+  """
+  widths = [-(-matrix.shape[1] // _WIDEST) * _WIDEST for matrix in matrices]
+  sizes = [len(matrix) * width for matrix, width in zip(matrices, widths)]
+  memory = np.zeros(sum(sizes) + _WIDEST)
+  first = -(memory.ctypes.data // memory.itemsize) % _WIDEST
+  result = memory[first : first + sum(sizes)]
+  position = 0
+  for matrix, width, size in zip(matrices, widths, sizes):
+    part = result[position : position + size].reshape(-1, width)
+    part[:, : matrix.shape[1]] = matrix
+    position += size
+  return result

@@ -1,0 +1,376 @@
+/* The part of path_sweep.c that is compiled for vectors of VECTOR_BYTES, once
+ * for each set of instructions. FN(name) is the name of a function there.
+ *
+ * Arrays are aligned to the widest vectors and filled up with zeros to whole
+ * ones: a unit of the filling has no kernel, does not move and passes nothing.
+ */
+
+typedef double FN(Vector) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+#define VECTOR FN(Vector)
+#define LANES ((int64_t)(VECTOR_BYTES / sizeof(double)))
+
+INLINE double FN(dot)(const double *a, const double *b, int64_t size) {
+  const VECTOR *x = (const VECTOR *)a, *y = (const VECTOR *)b;
+  VECTOR sums = {0};
+  double sum = 0;
+  for (int64_t i = 0; i < size / LANES; i++) sums += x[i] * y[i];
+  for (int64_t i = 0; i < LANES; i++) sum += sums[i];
+  return sum;
+}
+
+/* to += factor * from */
+INLINE void FN(add)(double *to, double factor, const double *from,
+                    int64_t size) {
+  VECTOR *y = (VECTOR *)to;
+  const VECTOR *x = (const VECTOR *)from;
+  for (int64_t i = 0; i < size / LANES; i++) y[i] += factor * x[i];
+}
+
+/* to += sum over i of factors[i] * matrix[rows[i]], with rows of `size`; NULL
+ * for rows is 0, 1, 2, ... */
+INLINE void FN(add_product)(double *to, const double *factors,
+                            const int32_t *rows, int64_t num_rows,
+                            const double *matrix, int64_t size) {
+  const int64_t width = size / LANES;
+  const VECTOR *all = (const VECTOR *)matrix;
+  VECTOR *out = (VECTOR *)to;
+  int64_t c = 0;
+  /* Two rows by four vectors at a time: the sums stay in registers, and there
+   * are enough of them not to wait for each other. */
+  for (; c + 4 <= width; c += 4) {
+    VECTOR a0 = out[c], a1 = out[c + 1], a2 = out[c + 2], a3 = out[c + 3];
+    VECTOR b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0};
+    int64_t i = 0;
+    for (; i + 2 <= num_rows; i += 2) {
+      const VECTOR *x = all + (rows ? rows[i] : i) * width + c;
+      const VECTOR *y = all + (rows ? rows[i + 1] : i + 1) * width + c;
+      const double f = factors[i], g = factors[i + 1];
+      a0 += f * x[0];
+      a1 += f * x[1];
+      a2 += f * x[2];
+      a3 += f * x[3];
+      b0 += g * y[0];
+      b1 += g * y[1];
+      b2 += g * y[2];
+      b3 += g * y[3];
+    }
+    if (i < num_rows) {
+      const VECTOR *x = all + (rows ? rows[i] : i) * width + c;
+      const double f = factors[i];
+      a0 += f * x[0];
+      a1 += f * x[1];
+      a2 += f * x[2];
+      a3 += f * x[3];
+    }
+    out[c] = a0 + b0;
+    out[c + 1] = a1 + b1;
+    out[c + 2] = a2 + b2;
+    out[c + 3] = a3 + b3;
+  }
+  for (; c < width; c++) {
+    VECTOR a = out[c], b = {0};
+    int64_t i = 0;
+    for (; i + 2 <= num_rows; i += 2) {
+      a += factors[i] * all[(rows ? rows[i] : i) * width + c];
+      b += factors[i + 1] * all[(rows ? rows[i + 1] : i + 1) * width + c];
+    }
+    if (i < num_rows) a += factors[i] * all[(rows ? rows[i] : i) * width + c];
+    out[c] = a + b;
+  }
+}
+
+/* to [targets] += sum over k of factors[k] * matrix[k], a matrix of [units,
+ * targets]. */
+INLINE void FN(add_targets)(double *to, const double *factors,
+                            const double *matrix, int64_t units, int64_t width,
+                            int64_t targets) {
+  if (targets == 1)
+    to[0] += FN(dot)(factors, matrix, width);
+  else
+    FN(add_product)(to, factors, NULL, units, matrix, targets);
+}
+
+/* to = the change of the next layer for a change `from` of a layer. */
+INLINE void FN(push)(double *to, const Layer *layer, const double *from) {
+  double *factors = layer->factors;
+  for (int64_t i = 0; i < layer->num_on; i++)
+    factors[i] = layer->slopes[layer->on[i]] * from[layer->on[i]];
+  memset(to, 0, (size_t)layer->next_width * sizeof(double));
+  FN(add_product)(to, factors, layer->on, layer->num_on, layer->kernel,
+                  layer->next_width);
+}
+
+/* Which piece of its activation each unit sets out on: of a unit on a kink,
+ * the one that it moves to. */
+INLINE void FN(set_out)(Layer *layer) {
+  layer->num_on = 0;
+  for (int64_t k = 0; k < layer->units; k++) {
+    int32_t piece = 0;
+    for (int64_t i = 0; i < layer->num_kinks; i++)
+      piece += layer->z[k] > layer->kinks[i] ||
+               (layer->z[k] == layer->kinks[i] && layer->speed[k] > 0);
+    set_piece(layer, k, piece);
+    layer->slopes[k] = layer->piece_slopes[piece];
+    layer->place[k] = (int32_t)layer->num_on;
+    layer->on[layer->num_on] = (int32_t)k;
+    layer->num_on += layer->slopes[k] != 0;
+  }
+}
+
+INLINE double FN(least)(const double *values, int64_t size) {
+  double lanes[WIDEST], result = NEVER;
+  for (int64_t i = 0; i < WIDEST; i++) lanes[i] = NEVER;
+  for (int64_t k = 0; k < size; k += WIDEST)
+    for (int64_t i = 0; i < WIDEST; i++)
+      lanes[i] = values[k + i] < lanes[i] ? values[k + i] : lanes[i];
+  for (int64_t i = 0; i < WIDEST; i++)
+    result = lanes[i] < result ? lanes[i] : result;
+  return result;
+}
+
+/* When each unit of a layer passes its next kink, at the present speeds. */
+INLINE void FN(set_times)(Layer *layer) {
+  const double *restrict speed = layer->speed, *restrict z = layer->z;
+  const double *restrict low = layer->low, *restrict high = layer->high;
+  double *restrict times = layer->times;
+  const double since = layer->since;
+  const int64_t size = PADDED(layer->units);
+  for (int64_t k = 0; k < size; k++)
+    times[k] = passage(low[k], high[k], z[k], speed[k], since);
+  layer->next = FN(least)(times, size);
+}
+
+/* Finds when units of the first layer pass kinks, and in which order; returns
+ * how often. */
+INLINE int64_t FN(sort_passages)(const Layer *layer, Passages *passages) {
+  const double *restrict z = layer->z, *restrict speed = layer->speed;
+  double *restrict times = layer->times, *restrict found = passages->found;
+  const int64_t size = PADDED(layer->units);
+  int64_t num = 0;
+  for (int64_t i = 0; i < layer->num_kinks; i++) {
+    const double kink = layer->kinks[i];
+    for (int64_t k = 0; k < size; k++) times[k] = (kink - z[k]) / speed[k];
+    for (int64_t k = 0; k < layer->units; k++) {
+      found[num] = times[k];
+      passages->found_units[num] = (int32_t)k;
+      num += times[k] > 0 && times[k] < 1;
+    }
+  }
+  /* By counting what comes before: that takes whole vectors, and for hundreds
+   * of numbers less time than a sort that branches. */
+  for (int64_t i = 0; i < num; i++) {
+    const double time = found[i];
+    int64_t rank = 0;
+    for (int64_t j = 0; j < i; j++) rank += found[j] <= time;
+    for (int64_t j = i + 1; j < num; j++) rank += found[j] < time;
+    passages->times[rank] = time;
+    passages->units[rank] = passages->found_units[i];
+  }
+  return num;
+}
+
+/* Adds to the time that each unit of the top layer was on, which is the
+ * integral of its activation's slope, times its weight. */
+INLINE void FN(add_times_on)(const Layer *layer, double step,
+                             const double *weights, double *sums) {
+  const double *restrict z = layer->z, *restrict speed = layer->speed;
+  const double *restrict weight = weights;
+  double *restrict sum = sums;
+  const double first_slope = layer->piece_slopes[0];
+  const int64_t size = PADDED(layer->units);
+  if (first_slope != 0)
+    for (int64_t k = 0; k < size; k++) sum[k] += weight[k] * first_slope * step;
+  for (int64_t i = 0; i < layer->num_kinks; i++) {
+    const double kink = layer->kinks[i];
+    const double jump = layer->piece_slopes[i + 1] - layer->piece_slopes[i];
+    for (int64_t k = 0; k < size; k++) {
+      /* The time above the kink; the 0 / 0 of a unit that rests on it is 0. */
+      const double moved = speed[k] * step;
+      const double above = z[k] - kink + (moved > 0 ? moved : 0);
+      double time = above / fabs(speed[k]);
+      time = time > 0 ? time : 0;
+      time = time < step ? time : step;
+      sum[k] += weight[k] * jump * time;
+    }
+  }
+}
+
+/* Takes the top layer a step along, which is a region of the layers below. */
+INLINE void FN(advance)(const Problem *problem, Workspace *space, double step,
+                        const double *weights) {
+  Layer *top = &space->layers[problem->num_layers - 1];
+  const int64_t region = space->num_regions++, units = top->units;
+  const size_t size = (size_t)units * sizeof(double);
+  double *ends = NULL;
+  if (problem->output == LOGITS) {
+    FN(add_times_on)(top, step, weights, space->sums);
+  } else if (problem->output == REPLAY) {
+    FN(add)(space->sums, 1, problem->region_weights + region * top->width,
+            top->width);
+  } else if (region < problem->capacity) {
+    ends = problem->ends + 2 * units * region;
+    problem->steps[region] = step;
+    memcpy(ends, top->z, size);
+  }
+  FN(add)(top->z, step, top->speed, top->width);
+  if (ends) memcpy(ends + units, top->z, size);
+}
+
+/* Puts all layers at the start of a path. */
+INLINE void FN(begin)(const Problem *problem, Workspace *space) {
+  const int64_t top = problem->num_layers - 1, targets = space->targets;
+  for (int64_t l = 0; l < top; l++) {
+    Layer *layer = &space->layers[l], *next = &space->layers[l + 1];
+    memset(layer->closed, 0, (size_t)(layer->width * targets) * sizeof(double));
+    FN(set_out)(layer);
+    FN(push)(next->speed, layer, layer->speed);
+    memcpy(next->z, layer->bias, (size_t)layer->next_width * sizeof(double));
+    for (int64_t k = 0; k < layer->units; k++)
+      layer->factors[k] = activation(layer, layer->z[k]);
+    FN(add_product)(next->z, layer->factors, NULL, layer->units, layer->kernel,
+                    layer->next_width);
+    if (l == 0) continue;
+    layer->since = 0;
+    FN(set_times)(layer);
+  }
+  memset(space->sums, 0,
+         (size_t)(space->layers[top].width * targets) * sizeof(double));
+}
+
+/* Has a unit pass a kink, as path_sweep.c has it. */
+INLINE void FN(pass)(const Problem *problem, Workspace *space, int64_t l,
+                     int64_t unit, double now, const double *weights) {
+  const int64_t top = problem->num_layers - 1, targets = space->targets;
+  Layer *layer = &space->layers[l], *last = &space->layers[top];
+  double *gradient = space->gradient;
+  const double speed = layer->speed[unit];
+  int32_t piece = layer->piece[unit] + (speed > 0 ? 1 : -1);
+  piece = piece < 0 ? 0 : piece;
+  piece = piece > layer->num_kinks ? (int32_t)layer->num_kinks : piece;
+  const double slope = layer->piece_slopes[piece];
+  const double jump = slope - layer->slopes[unit];
+
+  const double *u = layer->kernel + unit * layer->next_width;
+  for (int64_t t = 0; t < targets; t++) gradient[t] = 0;
+  for (int64_t i = l + 1; i < top; i++) {
+    Layer *above = &space->layers[i];
+    FN(add_targets)(gradient, u, above->closed, above->units, above->width,
+                    targets);
+    FN(push)(space->layers[i + 1].u, above, u);
+    FN(add)(above->z, now - above->since, above->speed, above->width);
+    above->since = now;
+    FN(add)(above->speed, jump * speed, u, above->width);
+    FN(set_times)(above);
+    u = space->layers[i + 1].u;
+  }
+  if (targets == 1 || problem->output != LOGITS) {
+    FN(add_targets)(gradient, u, space->sums, last->units, last->width,
+                    targets);
+  } else {
+    for (int64_t k = 0; k < last->width; k++)
+      last->factors[k] = u[k] * space->sums[k];
+    FN(add_product)(gradient, last->factors, NULL, last->units,
+                    weights + last->width, targets);
+  }
+  FN(add)(last->speed, jump * speed, u, last->width);
+
+  for (int64_t t = 0; t < targets; t++)
+    layer->closed[unit * targets + t] -= jump * gradient[t];
+  set_piece(layer, unit, piece);
+  set_slope(layer, unit, slope);
+  if (l == 0) return;
+  layer->times[unit] = passage(layer->low[unit], layer->high[unit],
+                               layer->z[unit], speed, layer->since);
+  layer->next = FN(least)(layer->times, layer->width);
+}
+
+/* Takes one row along its path. */
+INLINE void FN(sweep)(const Problem *problem, Workspace *space,
+                      const double *weights) {
+  Layer *layers = space->layers;
+  const int64_t top = problem->num_layers - 1;
+  FN(begin)(problem, space);
+  const int64_t num = top ? FN(sort_passages)(layers, &space->passages) : 0;
+  int64_t num_done = 0;
+  double now = 0;
+  for (;;) {
+    int64_t l = 0, unit = 0;
+    double next = num_done < num ? space->passages.times[num_done] : 1;
+    for (int64_t i = 1; i < top; i++) {
+      if (layers[i].next >= next) continue;
+      next = layers[i].next;
+      l = i;
+    }
+    /* Rounding may put a passage before the one just done. */
+    if (next > now) {
+      FN(advance)(problem, space, next - now, weights);
+      now = next;
+    }
+    if (l)
+      while (layers[l].times[unit] != layers[l].next) unit++;
+    else if (num_done < num)
+      unit = space->passages.units[num_done++];
+    else
+      return;
+    FN(pass)(problem, space, l, unit, now, weights);
+  }
+}
+
+/* Carries the sums of the top layer back to the first layer; returns the
+ * integrals [units, targets] with respect to its pre-activations. */
+INLINE const double *FN(back)(const Problem *problem, Workspace *space,
+                              const double *weights) {
+  const int64_t top = problem->num_layers - 1, targets = space->targets;
+  Layer *last = &space->layers[top];
+  const double *sums = space->sums;
+  if (targets > 1 && problem->output == LOGITS) {
+    weights += last->width;
+    for (int64_t k = 0; k < last->units; k++)
+      for (int64_t t = 0; t < targets; t++)
+        last->closed[k * targets + t] = sums[k] * weights[k * targets + t];
+    sums = last->closed;
+  }
+  for (int64_t l = top - 1; l >= 0; l--) {
+    Layer *layer = &space->layers[l], *next = &space->layers[l + 1];
+    for (int64_t i = 0; i < layer->num_on; i++) {
+      const int64_t k = layer->on[i];
+      const double *row = layer->kernel + k * layer->next_width;
+      for (int64_t j = 0; j < layer->next_width; j++)
+        next->factors[j] = layer->slopes[k] * row[j];
+      FN(add_targets)(layer->closed + k * targets, next->factors, sums,
+                      next->units, next->width, targets);
+    }
+    sums = layer->closed;
+  }
+  return sums;
+}
+
+static void FN(integrate)(const Problem *problem, Workspace *space,
+                          const double *start, const double *end,
+                          double *integrals, int64_t *num_regions) {
+  Layer *first = &space->layers[0];
+  const Layer *last = &space->layers[problem->num_layers - 1];
+  const int64_t units = first->units, targets = problem->num_targets;
+  for (int64_t row = 0; row < problem->num_rows; row++) {
+    const int64_t num_regions_before = space->num_regions;
+    const double *weights = problem->weights;
+    if (problem->targets) weights += problem->targets[row] * last->width;
+    for (int64_t k = 0; k < units; k++) {
+      first->z[k] = start[k];
+      first->speed[k] = end[k] - start[k];
+    }
+    FN(sweep)(problem, space, weights);
+    num_regions[row] = space->num_regions - num_regions_before;
+    start += problem->start_stride;
+    end += units;
+    if (problem->output == RECORD) continue;
+    const double *sums = FN(back)(problem, space, weights);
+    for (int64_t t = 0; t < targets; t++)
+      for (int64_t k = 0; k < units; k++)
+        integrals[t * units + k] = sums[k * space->targets + t];
+    integrals += targets * units;
+  }
+}
+
+#undef VECTOR
+#undef LANES
