@@ -84,8 +84,9 @@ def _integral(network, start, end, output, target):
 class SummedTest(parameterized.TestCase):
   """By numpy, and below by the library."""
 
-  def integrate(self, *arguments):
-    return linear_regions.summed(*arguments)
+  def integrate(self, network, start, end, output, classes, targets):
+    summed = linear_regions.Summed(network, output, classes)
+    return summed.integrate(start, end, targets)
 
   @parameterized.product(
     units=[(), (6,), (7, 5), (7, 6, 5), (6, 5, 4, 5)],
@@ -194,17 +195,19 @@ class SummedTest(parameterized.TestCase):
 
 @absltest.skipUnless(path_sweep.is_built(), 'path_sweep was not built')
 class SweptTest(SummedTest):
-  def integrate(self, network, *arguments):
+  def integrate(self, network, start, end, output, classes, targets):
     if not network.kernels:
       self.skipTest('There is nothing to sweep without hidden layers.')
-    return linear_regions.swept(network, *arguments)
+    swept = linear_regions.Swept(network, output, classes)
+    return swept.integrate(start, end, targets)
 
 
 class HandMadeSummedTest(parameterized.TestCase):
   """Two hidden layers of ReLU, the second one handing on the first."""
 
-  def integrate(self, *arguments):
-    return linear_regions.summed(*arguments)
+  def integrate(self, network, start, end, output, classes, targets):
+    summed = linear_regions.Summed(network, output, classes)
+    return summed.integrate(start, end, targets)
 
   def _integrate(self, start, end):
     units = len(start)
@@ -244,8 +247,9 @@ class HandMadeSummedTest(parameterized.TestCase):
 
 @absltest.skipUnless(path_sweep.is_built(), 'path_sweep was not built')
 class HandMadeSweptTest(HandMadeSummedTest):
-  def integrate(self, *arguments):
-    return linear_regions.swept(*arguments)
+  def integrate(self, network, start, end, output, classes, targets):
+    swept = linear_regions.Swept(network, output, classes)
+    return swept.integrate(start, end, targets)
 
 
 if __name__ == '__main__':

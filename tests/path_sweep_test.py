@@ -19,20 +19,19 @@ _RELU = (0.0,), (0.0, 1.0)
 _RELU6 = (0.0, 6.0), (0.0, 1.0, 0.0)
 
 
-def _sweep(units, activation=_RELU, num_rows=7, kernels=None, **kwargs):
-  """Returns a `Sweep` of a random network, from a start for all rows."""
+def _sweep(units, activation=_RELU, kernels=None, **kwargs):
+  """Returns a `PathSweep` of a random network and paths from one start."""
   random = np.random.RandomState(len(units))
   kernels = kernels or [
     random.randn(a, b) * 1.4 / np.sqrt(a) for a, b in zip(units, units[1:])
   ]
-  return path_sweep.Sweep(
+  sweep = path_sweep.PathSweep(
     [activation] * len(units),
     kernels,
     [0.1 * random.randn(size) for size in units[1:]],
-    random.randn(1, units[0]),
-    4 * random.randn(num_rows, units[0]),
     **kwargs,
   )
+  return sweep, (random.randn(1, units[0]), 4 * random.randn(7, units[0]))
 
 
 class BuildTest(absltest.TestCase):
@@ -58,12 +57,10 @@ class PathSweepTest(parameterized.TestCase):
     if max_bytes >= path_sweep.vector_bytes():
       self.skipTest('This processor has none wider.')
     weights = np.random.RandomState(0).randn(3, units[-1])
-    expected, expected_regions = _sweep(units, activation).logits(
-      weights, targets
-    )
-    actual, regions = _sweep(units, activation, max_bytes=max_bytes).logits(
-      weights, targets
-    )
+    sweep, path = _sweep(units, activation)
+    expected, expected_regions = sweep.logits(*path, weights, targets)
+    sweep, _ = _sweep(units, activation, max_bytes=max_bytes)
+    actual, regions = sweep.logits(*path, weights, targets)
     # Sums in another order: some hundred roundings of numbers of size 10.
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(regions, expected_regions)
@@ -71,8 +68,8 @@ class PathSweepTest(parameterized.TestCase):
   @parameterized.parameters(((5,),), ((9, 7),), ((9, 8, 7, 6),))
   def test_regions_cover_the_path(self, *units):
     (units,) = units
-    sweep = _sweep(units + (3,))
-    ends, steps, num_regions = sweep.regions()
+    sweep, path = _sweep(units + (3,))
+    ends, steps, num_regions = sweep.regions(*path)
     self.assertEqual(ends.shape, (num_regions.sum(), 2, 3))
     self.assertGreater(steps.min(), 0)
     bounds = np.cumsum(num_regions)
@@ -90,14 +87,15 @@ class PathSweepTest(parameterized.TestCase):
     # first layer has units, many more times than is usual.
     signs = np.tile([2.0, -2.0], 20)
     kernel = np.tile(signs[:, np.newaxis], (1, 30))
-    sweep = path_sweep.Sweep(
+    sweep = path_sweep.PathSweep(
       [_RELU] * 3,
       [kernel, np.eye(30)],
       [-0.05 + 0.001 * np.arange(30), np.zeros(30)],
+    )
+    ends, steps, num_regions = sweep.regions(
       -np.arange(40.0)[np.newaxis] / 40 - 0.01,
       1 - np.arange(40.0)[np.newaxis] / 40,
     )
-    ends, steps, num_regions = sweep.regions()
     self.assertGreater(len(ends), int(0.6 * 100) + 2)
     self.assertLen(ends, num_regions.sum())
     self.assertAlmostEqual(steps.sum(), 1)
@@ -113,12 +111,12 @@ class PathSweepTest(parameterized.TestCase):
     kernels = [np.ones((6, 5)), -np.ones((5, 4))]
     kernels[layer][::2, 1:] = value
     with np.errstate(all='ignore'):
-      sweep = _sweep(units, _RELU6, kernels=kernels)
+      sweep, path = _sweep(units, _RELU6, kernels=kernels)
       if output == 'logits':
-        integrals, _ = sweep.logits(np.ones((2, 4)), None)
+        integrals, _ = sweep.logits(*path, np.ones((2, 4)), None)
         self.assertEqual(integrals.shape, (7, 2, 6))
       else:
-        self.assertGreaterEqual(sweep.regions()[2].min(), 1)
+        self.assertGreaterEqual(sweep.regions(*path)[2].min(), 1)
 
   def test_wider_vectors_than_there_are(self):
     with self.assertRaisesRegex(ValueError, 'at most .* got 128. Leave it out'):
@@ -164,18 +162,19 @@ for units in [(5,), (1, 1), (40, 9), (33, 70, 20), (20, 17, 16, 15), (8, 8, 8)]:
     for num_rows in (0, 1, 3):
       for max_bytes in (16, 32, 64):
         if max_bytes <= path_sweep.vector_bytes():
-          sweep = path_sweep.Sweep(
+          sweep = path_sweep.PathSweep(
             [activation] * len(units),
             [random.randn(a, b) for a, b in zip(units, units[1:])],
             [random.randn(b) for b in units[1:]],
-            random.randn(num_rows, units[0]),
-            9 * random.randn(num_rows, units[0]),
             max_bytes,
           )
-          sweep.logits(np.ones((3, units[-1])), None)
-          sweep.logits(np.ones((3, units[-1])), np.full(num_rows, 2))
-          ends, steps, _ = sweep.regions()
-          sweep.weighted(np.ones((len(steps), units[-1])))
+          path = random.randn(2, num_rows, units[0]) * [[[1.0]], [[9.0]]]
+          weights = np.ones((3, units[-1]))
+          sweep.logits(*path, weights, None)
+          sweep.logits(*path, weights, np.full(num_rows, 2))
+          if len(units) > 1:
+            _, steps, _ = sweep.regions(*path)
+            sweep.weighted(*path, np.ones((len(steps), units[-1])))
 print('swept')
 """
     result = subprocess.run(

@@ -104,7 +104,7 @@ class AnnotatedModel(object):
     _check_saved_model(self._export_dir)
     self._graph = tf.Graph()
     self._session = tf.Session(graph=self._graph)
-    self._gradients = {}
+    self._gradients, self._points_of_zeros = {}, {}
     # Rows may be explained by several threads at once.
     self._lock = threading.Lock()
     self.num_calls = 0
@@ -319,17 +319,19 @@ class AnnotatedModel(object):
       return self.points_of_columns(
         np.zeros((0, self.width), self.dtype), output
       )
+    feed = read_fn(first, last)
     fetches = {
+      # What is fed has been checked.
       'features': {
         key: tensor
         for key, tensor in self._found.features.items()
-        if tensor.dtype.is_floating
+        if tensor.dtype.is_floating and tensor not in feed
       },
       'columns': self._side_by_side,
       'path': self._path_tensors,
       'outputs': self._outputs[output],
     }
-    fetched = self._run_rows(fetches, read_fn(first, last), first)
+    fetched = self._run_rows(fetches, feed, first)
     feature_values.check_finite(fetched['features'], first_row=first)
     columns = fetched['columns']
     feature_values.check_finite(
@@ -340,6 +342,14 @@ class AnnotatedModel(object):
       first,
     )
     return Points(columns, fetched['path'], fetched['outputs'])
+
+  def point_of_zeros(self, output):
+    """Computes the output of zeros in every processed column, once."""
+    if output not in self._points_of_zeros:
+      zeros = np.zeros((1, self.width), self.dtype)
+      self._points_of_zeros[output] = self.points_of_columns(zeros, output)
+    self._check_open()
+    return self._points_of_zeros[output]
 
   def points_of_columns(self, columns, output, max_rows=None):
     """Computes the outputs of processed columns [n, width of all columns]."""
@@ -448,9 +458,11 @@ class AnnotatedModel(object):
           {k: tf.cast(parsed[k], f.dtype) for k, f in self.features.items()},
         )
     placeholder, parsed = self._parser
-    return self._run_rows(
+    values = self._run_rows(
       parsed, {placeholder: np.array(serialized, object)}, first_row
     )
+    feature_values.check_finite(values, first_row=first_row)
+    return values
 
   def _run_rows(self, fetches, feed, first_row):
     """Runs the model; names the row at which it fails."""

@@ -6,11 +6,16 @@ import numpy as np
 # about a share of the second-level cache.
 _CHUNK_NUMBERS = 1 << 17
 
+# A product with fewer rows has the kernel read again too often: by trial.
+_PRODUCT_ROWS = 128
+
 # A wide column, such as the indicator of a large vocabulary, is multiplied
 # entry by entry where fewer than one in so many entries differ from the
 # baseline: found by trial against a matrix product.
 _WIDE = 256
 _SPARSE = 16
+# Rows that are asked first.
+_FIRST_ROWS = 16
 
 
 def add(values, integrals, kernel, differences, slices, is_first):
@@ -63,7 +68,9 @@ def _runs(slices, differences):
   start = stop = 0
   for part in slices:
     # The first rows tell of what kind a column is.
-    if part.stop - part.start >= _WIDE and _is_sparse(differences[:64, part]):
+    if part.stop - part.start >= _WIDE and _is_sparse(
+      differences[:_FIRST_ROWS, part]
+    ):
       if stop > start:
         yield slice(start, stop)
       yield part
@@ -79,7 +86,9 @@ def _is_sparse(differences):
 
 def _few_entries(part, differences):
   """Returns (rows, entries) of what is not zero, or Nones if that is much."""
-  if part.stop - part.start < _WIDE or not _is_sparse(differences[:64, part]):
+  if part.stop - part.start < _WIDE or not _is_sparse(
+    differences[:_FIRST_ROWS, part]
+  ):
     return None, None
   column = differences[:, part]
   if not _is_sparse(column):
@@ -93,7 +102,7 @@ def _add_dense(values, integrals, kernel, differences, part, is_first):
   num_rows, num_targets, units = integrals.shape
   width = part.stop - part.start
   is_whole = width == len(kernel)
-  chunk = max(1, _CHUNK_NUMBERS // (num_targets * width))
+  chunk = max(_CHUNK_NUMBERS // width, _PRODUCT_ROWS) // num_targets or 1
   for first in range(0, num_rows, chunk):
     rows = slice(first, first + chunk)
     flat = integrals[rows].reshape(-1, units)

@@ -243,7 +243,7 @@ def _converted(feature, array):
       f'feature {feature.key!r} must be {feature.dtype.name}; got '
       f'{array.ravel()[:1].tolist()[0]!r}. Convert it to numbers.'
     )
-  converted = array.astype(wanted)
+  converted = array.astype(wanted, copy=False)
   if feature.dtype.is_integer and (converted != array).any():
     raise TypeError(
       f'feature {feature.key!r} must be {feature.dtype.name}; got '

@@ -25,9 +25,11 @@ from tf_dnn_annotations import targets as target_ids
 # Nodes of a rule unless told otherwise.
 DEFAULT_NUM_STEPS = 128
 
-# Rows of a chunk of the exact sum: enough for efficient model calls, few enough
-# for the second-level cache with columns of usual width.
-_EXACT_ROWS = 512
+# Numbers of the columns and layers of a chunk of rows for the exact sum, few
+# enough for the cache and for little memory, and the least and the most rows,
+# enough for efficient calls: found by trial.
+_EXACT_NUMBERS = 1 << 19
+_EXACT_ROWS = 64, 512
 
 _OUTPUTS = ('logits', 'probabilities')
 
@@ -65,6 +67,9 @@ class IntegratedGradients(object):
       ValueError: it has no layer annotations.
     """
     self.model = annotated_model.AnnotatedModel(export_dir)
+    self._integrators = {}
+    if _is_affordable(self.model.network):
+      self._prepare('logits')
 
   def attribute(
     self,
@@ -148,12 +153,15 @@ class IntegratedGradients(object):
       sums.outputs[rows] = _of_targets(x.outputs, chosen)
       for start in starts:
         sums.add(rows, x, start.rows(rows), chosen, engine, len(starts))
+      sums.add_up(rows)
 
     chunk = max_rows or model.rows_a_call
     num_threads = 1
     if engine.func == self._exact:  # The others' calls use all cores.
       num_threads = _num_threads()
-      chunk = min(chunk, _EXACT_ROWS, max(1, -(-num_rows // num_threads)))
+      width = model.width + sum(model.hidden_units)
+      rows = int(np.clip(_EXACT_NUMBERS // width, *_EXACT_ROWS))
+      chunk = min(chunk, rows, max(1, -(-num_rows // num_threads)))
     firsts = range(0, num_rows, chunk)
     lasts = [min(first + chunk, num_rows) for first in firsts]
     # numpy and TensorFlow leave the interpreter's lock while they compute.
@@ -226,6 +234,7 @@ class IntegratedGradients(object):
         'the integral is good to `tolerance`.'
       )
     if method == 'exact' or (method == 'auto' and _is_affordable(network)):
+      self._prepare(output)
       return functools.partial(self._exact, output)
     if method == 'auto':
       _check_positive('tolerance', tolerance, (float, int, np.number))
@@ -248,14 +257,16 @@ class IntegratedGradients(object):
     nodes, weights = path_integral.rule(method, num_steps)
     return functools.partial(self._fixed, output, nodes, weights, max_rows)
 
+  def _prepare(self, output):
+    """Makes what integrates an output exactly, once."""
+    if output not in self._integrators:
+      self._integrators[output] = linear_regions.integrator(
+        self.model.network, output, self.model.class_logits
+      )
+
   def _exact(self, output, start, x, ids, *_):
-    integrals, num_regions = linear_regions.integrate(
-      self.model.network,
-      start.path['first_layer'],
-      x.path['first_layer'],
-      output,
-      self.model.class_logits,
-      ids,
+    integrals, num_regions = self._integrators[output].integrate(
+      start.path['first_layer'], x.path['first_layer'], ids
     )
     return {'first_layer': integrals}, num_regions, np.nan, True
 
@@ -339,6 +350,8 @@ class _Sums(object):
     self.num_nodes = np.zeros(num_rows, np.int64)
     self.errors = np.zeros(num_rows)
     self.has_converged = np.ones(num_rows, bool)
+    self._value_sums = np.empty(shape)
+    self._absolute_sums = np.empty(shape)
     self._slices, self._kernel = model.column_slices, model.kernel
 
   def add(self, rows, x, start, ids, engine, num_baselines):
@@ -354,9 +367,12 @@ class _Sums(object):
     self.num_nodes[rows] += num_nodes
     self.errors[rows] += errors / num_baselines
     self.has_converged[rows] &= has_converged
-    differences = x.columns - start.columns
+    # Most baselines are zeros, and it saves a copy.
+    differences = x.columns
+    if start.columns.any():
+      differences = differences - start.columns
     if num_baselines > 1:
-      differences /= num_baselines
+      differences = differences / num_baselines
     values = self.values[rows]
     if 'first_layer' in integrals:
       column_attributions.add(
@@ -373,13 +389,18 @@ class _Sums(object):
     for name, part in self._slices.items():
       values[:, :, part] += differences[:, np.newaxis, part] * integrals[name]
 
+  def add_up(self, rows):
+    """Adds up the attributions of rows to which nothing more is added."""
+    self._value_sums[rows], self._absolute_sums[rows] = (
+      column_attributions.row_sums(self.values[rows])
+    )
+
   def result(self, model, is_all):
     """Returns the `Attributions`; warns where they cancel."""
     changes = self.outputs - self.baseline_outputs
-    sums, absolute_sums = column_attributions.row_sums(self.values)
-    gap = changes - sums
+    gap = changes - self._value_sums
     # Of all targets, some are always near: that tells nothing.
-    is_near = np.abs(changes) < _NEAR * absolute_sums
+    is_near = np.abs(changes) < _NEAR * self._absolute_sums
     if is_near.any() and not is_all:
       warnings.warn(
         'The outputs of some rows differ from that of their baseline by less '

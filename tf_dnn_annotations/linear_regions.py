@@ -16,8 +16,8 @@ short:
 - Going back, a layer's gradients are summed over the regions of the layer
   below before they are multiplied by the kernel.
 
-`summed` does so with numpy, many rows at a time. Where the library of
-`path_sweep` was built, `swept` goes along each row's path instead, some four
+`Summed` does so with numpy, many rows at a time. Where the library of
+`path_sweep` was built, `Swept` goes along each row's path instead, some four
 times faster; both give the same.
 
 Source: the integral is equation 1 of Sundararajan, Taly, Yan, "Axiomatic
@@ -147,96 +147,103 @@ class Network(
     return z
 
 
-def integrate(network, start, end, output, classes, targets):
-  """Returns the integral of dF/dz over the path for each row.
+def integrator(network, output, classes):
+  """Returns what integrates gradients: `Swept` if it can, otherwise `Summed`.
 
   Args:
     network: `Network`.
-    start: [n, units_0] or [1, units_0], pre-activations of the baselines.
-    end: [n, units_0], those of the rows.
     output: 'logits' or 'probabilities'.
     classes: [num_classes, num_logits], the logits of each class as sums of
       the network's: an identity, but [[-1], [1]] for a binary classifier.
-    targets: int [n], the class of each row, or None for all classes.
-
-  Returns:
-    (integrals, num_regions): float64 [n, T, units_0] with T = 1 or
-    num_classes, and int64 [n], the regions that each row's path was cut into.
   """
-  if network.kernels and path_sweep.is_built():
-    return swept(network, start, end, output, classes, targets)
-  return summed(network, start, end, output, classes, targets)
+  can_sweep = network.kernels and path_sweep.is_built()
+  return (Swept if can_sweep else Summed)(network, output, classes)
 
 
-def swept(network, start, end, output, classes, targets):
-  """`integrate` by `path_sweep`, of a network with hidden layers."""
-  if output == 'logits':
-    sweep = path_sweep.Sweep(
-      network.activations, network.kernels[:-1], network.biases[:-1], start, end
-    )
-    return sweep.logits(classes @ network.kernels[-1].T, targets)
-  activations = network.activations + (IDENTITY,)
-  num_targets = len(classes) if targets is None else 1
-  integrals = np.empty((len(end), num_targets, end.shape[1]))
-  num_regions = np.empty(len(end), np.int64)
-  chunk = _rows_of_regions(network)
-  for first in range(0, len(end), chunk):
-    rows = slice(first, first + chunk)
-    sweep = path_sweep.Sweep(
-      activations,
-      network.kernels,
-      network.biases,
-      start if len(start) == 1 else start[rows],
-      end[rows],
-    )
-    ends, steps, num_regions[rows] = sweep.regions()
-    if targets is None:
-      ids = None
+class Swept(object):
+  """The integral by `path_sweep`, of a network with hidden layers."""
+
+  def __init__(self, network, output, classes):
+    self._output, self._classes = output, classes
+    activations, kernels, biases = network
+    if output == 'logits':
+      self._weights = classes @ kernels[-1].T
+      kernels, biases = kernels[:-1], biases[:-1]
     else:
-      ids = np.repeat(targets[rows], num_regions[rows])
-    head = region_weights.Head(output, classes, ids)
-    for t, weights in enumerate(
-      head.region_weights(ends, steps[:, np.newaxis])
-    ):
-      integrals[rows, t : t + 1] = sweep.weighted(weights[:, 0])
-  return integrals, num_regions
-
-
-def _rows_of_regions(network):
-  """Returns how many rows' regions to hold at once."""
-  regions = 0.45 * sum(kernel.shape[0] for kernel in network.kernels) + 1
-  numbers = regions * network.kernels[-1].shape[1]
-  return max(1, int(_REGION_NUMBERS / numbers))
-
-
-def summed(network, start, end, output, classes, targets):
-  """`integrate` by arrays over rows and regions, with numpy."""
-  num_rows = len(end)
-  start = np.broadcast_to(start, end.shape)
-  double = network.astype(np.float64)
-  single = network.astype(np.float32)
-  chunk = _rows_a_chunk(network, output)
-
-  num_targets = len(classes) if targets is None else 1
-  integrals = np.empty((num_rows, num_targets, end.shape[1]))
-  num_regions = np.empty(num_rows, np.int64)
-  for first in range(0, num_rows, chunk):
-    rows = slice(first, first + chunk)
-    z0, z1 = start[rows].astype(np.float64), end[rows].astype(np.float64)
-    head = region_weights.Head(
-      output, classes, None if targets is None else targets[rows]
-    )
-    sums, regions = _integrate(single, z0, z1, head)
-    change = head.value(double.logits(z1)) - head.value(double.logits(z0))
-    gap = change - np.matmul(sums, (z1 - z0)[:, :, np.newaxis])[:, :, 0]
-    bound = _FLOAT32_GAP * np.maximum(1.0, np.abs(change))
-    (again,) = np.nonzero((np.abs(gap) > bound).any(axis=1))
-    if len(again):
-      sums[again], regions[again] = _integrate(
-        double, z0[again], z1[again], head.rows(again)
+      # Probabilities bend with the logits, which are a layer of their own then.
+      activations += (IDENTITY,)
+      regions = 0.45 * sum(kernel.shape[0] for kernel in kernels) + 1
+      self._chunk = max(
+        1, int(_REGION_NUMBERS / (regions * kernels[-1].shape[1]))
       )
-    integrals[rows], num_regions[rows] = sums, regions
-  return integrals, num_regions
+    self._sweep = path_sweep.PathSweep(activations, kernels, biases)
+
+  def integrate(self, start, end, targets):
+    """Returns the integral of dF/dz over the path for each row.
+
+    Args:
+      start: [n, units_0] or [1, units_0], pre-activations of the baselines.
+      end: [n, units_0], those of the rows.
+      targets: int [n], the class of each row, or None for all classes.
+
+    Returns:
+      (integrals, num_regions): float64 [n, T, units_0] with T = 1 or
+      num_classes, and int64 [n], the regions that each row's path was cut into.
+    """
+    if self._output == 'logits':
+      return self._sweep.logits(start, end, self._weights, targets)
+    num_targets = len(self._classes) if targets is None else 1
+    integrals = np.empty((len(end), num_targets, end.shape[1]))
+    num_regions = np.empty(len(end), np.int64)
+    for first in range(0, len(end), self._chunk):
+      rows = slice(first, first + self._chunk)
+      path = start if len(start) == 1 else start[rows], end[rows]
+      ends, steps, num_regions[rows] = self._sweep.regions(*path)
+      ids = None
+      if targets is not None:
+        ids = np.repeat(targets[rows], num_regions[rows])
+      head = region_weights.Head(self._output, self._classes, ids)
+      for t, weights in enumerate(
+        head.region_weights(ends, steps[:, np.newaxis])
+      ):
+        integrals[rows, t : t + 1] = self._sweep.weighted(*path, weights[:, 0])
+    return integrals, num_regions
+
+
+class Summed(object):
+  """The integral by arrays over rows and regions, with numpy."""
+
+  def __init__(self, network, output, classes):
+    self._output, self._classes = output, classes
+    self._double = network.astype(np.float64)
+    self._single = network.astype(np.float32)
+    self._chunk = _rows_a_chunk(network, output)
+
+  def integrate(self, start, end, targets):
+    """As `Swept.integrate`."""
+    num_rows, num_units = end.shape
+    start = np.broadcast_to(start, end.shape)
+    num_targets = len(self._classes) if targets is None else 1
+    integrals = np.empty((num_rows, num_targets, num_units))
+    num_regions = np.empty(num_rows, np.int64)
+    for first in range(0, num_rows, self._chunk):
+      rows = slice(first, first + self._chunk)
+      z0, z1 = start[rows].astype(np.float64), end[rows].astype(np.float64)
+      head = region_weights.Head(
+        self._output, self._classes, None if targets is None else targets[rows]
+      )
+      sums, regions = _integrate(self._single, z0, z1, head)
+      change = head.value(self._double.logits(z1))
+      change -= head.value(self._double.logits(z0))
+      gap = change - np.matmul(sums, (z1 - z0)[:, :, np.newaxis])[:, :, 0]
+      bound = _FLOAT32_GAP * np.maximum(1.0, np.abs(change))
+      (again,) = np.nonzero((np.abs(gap) > bound).any(axis=1))
+      if len(again):
+        sums[again], regions[again] = _integrate(
+          self._double, z0[again], z1[again], head.rows(again)
+        )
+      integrals[rows], num_regions[rows] = sums, regions
+    return integrals, num_regions
 
 
 def _rows_a_chunk(network, output):
@@ -249,7 +256,7 @@ def _rows_a_chunk(network, output):
 
 
 def _integrate(network, start, end, head):
-  """`integrate` for one chunk of rows, in the dtype of the network."""
+  """`Summed.integrate` for one chunk of rows, in the network's dtype."""
   num_hidden = len(network.kernels)
   if num_hidden == 0:
     return _no_hidden_layer(start, end, head), np.ones(len(end), np.int64)

@@ -80,31 +80,32 @@ def vector_bytes():
   return _library().path_sweep_vector_bytes()
 
 
-class Sweep(object):
-  """The path of each row through a network of one or more hidden layers."""
+class PathSweep(object):
+  """Paths through a network of one or more layers.
 
-  def __init__(self, activations, kernels, biases, start, end, max_bytes=None):
+  Every path is given by `start`, [n, units_0] or [1, units_0], the first
+  layer's pre-activations where it starts, and `end`, [n, units_0].
+  """
+
+  def __init__(self, activations, kernels, biases, max_bytes=None):
     """Makes the sweep; computes nothing yet.
 
     Args:
       activations: list of (kinks, slopes), one a layer from the first on.
       kernels: list of [units_i, units_{i+1}], one between any two layers.
       biases: list of [units_{i+1}], of the same length.
-      start: [n, units_0] or [1, units_0], the first layer's pre-activations at
-        the start of the path.
-      end: [n, units_0], those at its end.
       max_bytes: the widest vectors to use, 16, 32 or 64, as `vector_bytes`.
+
+    Raises:
+      ValueError: the processor has no such vectors.
     """
-    self._units = [start.shape[1]] + [len(bias) for bias in biases]
-    self._start = np.ascontiguousarray(start, np.float64)
-    self._end = np.ascontiguousarray(end, np.float64)
-    self._max_bytes = max_bytes or vector_bytes()
     widest = vector_bytes()
-    if self._max_bytes > widest:
+    if max_bytes is not None and max_bytes > widest:
       raise ValueError(
         f'`max_bytes` must be at most {widest} on this processor; got '
         f'{max_bytes}. Leave it out.'
       )
+    self._max_bytes = max_bytes or widest
     kinks, slopes = zip(*activations)
     self._num_kinks = np.array([len(each) for each in kinks], np.int64)
     self._kinks = np.array(list(itertools.chain(*kinks)) or [0.0])
@@ -116,11 +117,14 @@ class Sweep(object):
         for matrix in (kernel, bias[np.newaxis])
       ]
     )
+    # The first layer's come with the paths.
+    self._units_above = [len(bias) for bias in biases]
 
-  def logits(self, weights, targets):
+  def logits(self, start, end, weights, targets):
     """Integrates the gradients of sums of the last layer's outputs.
 
     Args:
+      start, end: of the paths.
       weights: [classes, units of the last layer], the derivatives of a logit
         with respect to the outputs of the last layer, the last hidden one.
       targets: int [n], the class of each row, or None for all classes.
@@ -136,9 +140,11 @@ class Sweep(object):
       # one; those of the classes come after.
       num_targets = len(weights)
       packed = _aligned([np.ones((1, weights.shape[1])), weights.T])
-    return self._run(_LOGITS, num_targets, weights=packed, targets=targets)
+    return self._run(
+      start, end, _LOGITS, num_targets, targets=targets, weights=packed
+    )
 
-  def regions(self):
+  def regions(self, start, end):
     """Finds the regions in which the last layer, of logits, is linear.
 
     Returns:
@@ -146,42 +152,49 @@ class Sweep(object):
       pre-activations at both ends of each region, its length as a share of the
       path, and how many regions, one after the other, each row has.
     """
-    units = self._units[-1]
     # About 0.45 a unit, as measured; more than there is room for are counted.
-    capacity = len(self._end) * (int(0.6 * sum(self._units)) + 2)
+    units = end.shape[1] + sum(self._units_above)
+    capacity = len(end) * (int(0.6 * units) + 2)
     while True:
-      ends, steps = np.empty((capacity, 2, units)), np.empty(capacity)
+      ends = np.empty((capacity, 2, self._units_above[-1]))
+      steps = np.empty(capacity)
       _, num_regions = self._run(
-        _RECORD, 1, capacity=capacity, ends=ends, steps=steps
+        start, end, _RECORD, 1, capacity=capacity, ends=ends, steps=steps
       )
       total = num_regions.sum()
       if total <= capacity:
         return ends[:total], steps[:total], num_regions
       capacity = total
 
-  def weighted(self, region_weights):
+  def weighted(self, start, end, region_weights):
     """Integrates the gradients of an output of the last layer, of logits.
 
     Args:
+      start, end: of the paths.
       region_weights: [R, units], the gradient with respect to the logits,
         integrated over each region that `regions` found.
 
     Returns:
       float64 [n, 1, units_0]
     """
-    return self._run(_REPLAY, 1, region_weights=_aligned([region_weights]))[0]
+    packed = _aligned([region_weights])
+    return self._run(start, end, _REPLAY, 1, region_weights=packed)[0]
 
-  def _run(self, output, num_targets, targets=None, capacity=0, **arrays):
+  def _run(
+    self, start, end, output, num_targets, targets=None, capacity=0, **arrays
+  ):
     """Calls the library; `arrays` are fields of `_Problem`."""
-    num_rows, units = self._end.shape
-    all_units = np.array(self._units, np.int64)
+    start = np.ascontiguousarray(start, np.float64)
+    end = np.ascontiguousarray(end, np.float64)
+    num_rows, units = end.shape
+    all_units = np.array([units] + self._units_above, np.int64)
     if targets is not None:
       targets = np.ascontiguousarray(targets, np.int64)
     problem = _Problem(
       output=output,
       num_rows=num_rows,
-      start_stride=0 if len(self._start) == 1 else units,
-      num_layers=len(self._units),
+      start_stride=0 if len(start) == 1 else units,
+      num_layers=len(all_units),
       num_targets=num_targets,
       units=_pointer(all_units, _int_p),
       num_kinks=_pointer(self._num_kinks, _int_p),
@@ -197,8 +210,8 @@ class Sweep(object):
     # This leaves the interpreter's lock meanwhile.
     failed = _library().path_sweep_integrate(
       problem,
-      _pointer(self._start, _double_p),
-      _pointer(self._end, _double_p),
+      _pointer(start, _double_p),
+      _pointer(end, _double_p),
       self._max_bytes,
       _pointer(integrals, _double_p),
       _pointer(num_regions, _int_p),
