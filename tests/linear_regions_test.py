@@ -4,6 +4,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
+from benchmarks import exact_reference
 from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_sweep
 from tf_dnn_annotations import region_weights
@@ -84,6 +85,8 @@ def _integral(network, start, end, output, target):
 class SummedTest(parameterized.TestCase):
   """By numpy, and below by the library."""
 
+  TOLERANCE = _FLOAT32
+
   def integrate(self, network, start, end, output, classes, targets):
     summed = linear_regions.Summed(network, output, classes)
     return summed.integrate(start, end, targets)
@@ -127,6 +130,32 @@ class SummedTest(parameterized.TestCase):
     self.assertLessEqual(
       np.max(np.abs(gap) / np.maximum(1, np.abs(change[:, 0]))), 2e-6
     )
+
+  @parameterized.parameters(
+    ((64, 32),), ((128, 64, 32),), ((64, 48, 32, 16),), ((40, 30, 20, 15, 10),)
+  )
+  def test_equals_a_gradient_a_region(self, units):
+    network = _network(units, 3, linear_regions.RELU)
+    start, end = np.random.RandomState(7).randn(2, 4, units[0])
+    classes = np.eye(3)
+    one, _ = self.integrate(
+      network, start, end, 'logits', classes, np.array([0, 1, 2, 0])
+    )
+    every, _ = self.integrate(network, start, end, 'logits', classes, None)
+    for row in range(4):
+      # The path as that of a first layer which hands on its input.
+      layers = [(np.eye(units[0]), start[row])]
+      layers += zip(network.kernels, network.biases)
+      change = end[row] - start[row]
+      for target in range(3):
+        expected = exact_reference.attributions(layers, change, target)
+        actual = [every[row, target]]
+        if target == row % 3:
+          actual.append(one[row, 0])
+        for integral in actual:
+          np.testing.assert_allclose(
+            integral * change, expected, rtol=0, atol=self.TOLERANCE
+          )
 
   @parameterized.product(
     units=[(5,), (9, 7), (9, 7, 6)], output=['logits', 'probabilities']
@@ -195,6 +224,9 @@ class SummedTest(parameterized.TestCase):
 
 @absltest.skipUnless(path_sweep.is_built(), 'path_sweep was not built')
 class SweptTest(SummedTest):
+  # Some thousand roundings in float64.
+  TOLERANCE = 1e-12
+
   def integrate(self, network, start, end, output, classes, targets):
     if not network.kernels:
       self.skipTest('There is nothing to sweep without hidden layers.')

@@ -88,8 +88,11 @@ typedef struct {
   const double *kinks, *piece_slopes, *kernel, *bias;
   /* [width]: pre-activations at the time `since`, their speeds, the slopes of
    * the activations, the kinks below and above, the times of the next
-   * passages, u, and space for factors of a product. */
-  double *z, *speed, *slopes, *low, *high, *times, *u, *factors;
+   * passages, and space for factors of a product. */
+  double *z, *speed, *slopes, *low, *high, *times, *factors;
+  /* [NUM_EVENTS, width]: u of each event, if it is no row of a kernel; of the
+   * top layer [NUM_PRODUCTS, width]. */
+  double *u;
   /* [width, targets] */
   double *closed;
   /* Piece of the activation of each unit; the units whose slope is not zero,
@@ -105,9 +108,31 @@ typedef struct {
   int32_t *found_units, *units;
 } Passages;
 
+/* A passage that the layers below the top one have seen. */
+typedef struct {
+  int64_t layer, unit;
+  /* The path's part before it, since the event before. */
+  double step;
+  /* By how much the slope of the unit's activation changes, and that times the
+   * unit's speed. */
+  double jump, change;
+} Event;
+
+/* The top layer has no say in when units pass, so that it may see several
+ * events at once. The kernel below it, of many units the most that is read, is
+ * then read once for NUM_PRODUCTS of them. */
+#define NUM_EVENTS 16
+#define NUM_PRODUCTS 4
+
 typedef struct {
   Layer *layers;
   Passages passages;
+  Event events[NUM_EVENTS];
+  int64_t num_events, num_products;
+  /* [NUM_EVENTS, num_layers]: where u of each layer above is. */
+  const double **u;
+  /* [NUM_PRODUCTS, width] of the layer below the top one: slopes times u. */
+  double *factors;
   /* num_targets, filled up if there is more than one. */
   int64_t targets;
   /* Of the top layer: times weights for LOGITS of one target, just times for
@@ -218,7 +243,7 @@ static int64_t lay_out(const Problem *problem, Workspace *space,
   char *at = memory;
   space->layers = layers;
   space->targets = targets;
-  space->num_regions = 0;
+  space->num_regions = space->num_events = space->num_products = 0;
   for (int64_t l = 0; l < num; l++) {
     Layer *layer = &layers[l];
     const int64_t width = PADDED(problem->units[l]);
@@ -238,22 +263,27 @@ static int64_t lay_out(const Problem *problem, Workspace *space,
     }
     double **doubles[] = {&layer->z,    &layer->speed, &layer->slopes,
                           &layer->low,  &layer->high,  &layer->times,
-                          &layer->u,    &layer->factors};
+                          &layer->factors};
     for (size_t i = 0; i < sizeof(doubles) / sizeof(*doubles); i++)
       *doubles[i] = take(&at, width, sizeof(double));
+    layer->u = take(&at, NUM_EVENTS * width, sizeof(double));
     layer->closed = take(&at, width * targets, sizeof(double));
     layer->piece = take(&at, width, sizeof(int32_t));
     layer->on = take(&at, width, sizeof(int32_t));
     layer->place = take(&at, width, sizeof(int32_t));
   }
   /* One more: what is no passage is written before it is dropped. */
-  const int64_t most = layers[0].units * layers[0].num_kinks + 1;
+  const int64_t most = PADDED(layers[0].units * layers[0].num_kinks + 1);
   space->passages.found = take(&at, most, sizeof(double));
   space->passages.times = take(&at, most, sizeof(double));
   space->passages.found_units = take(&at, most, sizeof(int32_t));
   space->passages.units = take(&at, most, sizeof(int32_t));
   space->sums = take(&at, layers[num - 1].width * targets, sizeof(double));
   space->gradient = take(&at, targets, sizeof(double));
+  space->u = take(&at, NUM_EVENTS * num, sizeof(double *));
+  space->factors =
+      take(&at, NUM_PRODUCTS * layers[num > 1 ? num - 2 : 0].width,
+           sizeof(double));
   return at - memory;
 }
 

@@ -8,14 +8,26 @@
 typedef double FN(Vector) __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #define VECTOR FN(Vector)
 #define LANES ((int64_t)(VECTOR_BYTES / sizeof(double)))
+/* Vectors of NUM_PRODUCTS sums that stay in registers. */
+#define TILE (VECTOR_BYTES == 64 ? 4 : 2)
 
 INLINE double FN(dot)(const double *a, const double *b, int64_t size) {
   const VECTOR *x = (const VECTOR *)a, *y = (const VECTOR *)b;
-  VECTOR sums = {0};
-  double sum = 0;
-  for (int64_t i = 0; i < size / LANES; i++) sums += x[i] * y[i];
-  for (int64_t i = 0; i < LANES; i++) sum += sums[i];
-  return sum;
+  VECTOR even = {0}, odd = {0};
+  double sum = 0, other = 0;
+  int64_t i = 0;
+  /* Sums that do not wait for each other. */
+  for (; i + 2 <= size / LANES; i += 2) {
+    even += x[i] * y[i];
+    odd += x[i + 1] * y[i + 1];
+  }
+  if (i < size / LANES) even += x[i] * y[i];
+  even += odd;
+  for (i = 0; i < LANES; i += 2) {
+    sum += even[i];
+    other += even[i + 1];
+  }
+  return sum + other;
 }
 
 /* to += factor * from */
@@ -79,6 +91,35 @@ INLINE void FN(add_product)(double *to, const double *factors,
   }
 }
 
+/* The same for NUM_PRODUCTS at once, with factors[rows[i]]: to [NUM_PRODUCTS,
+ * size], factors [NUM_PRODUCTS, stride]. */
+INLINE void FN(add_products)(double *to, const double *factors, int64_t stride,
+                             const int32_t *rows, int64_t num_rows,
+                             const double *matrix, int64_t size) {
+  const int64_t width = size / LANES;
+  const VECTOR *all = (const VECTOR *)matrix;
+  VECTOR *out = (VECTOR *)to;
+  int64_t c = 0;
+  for (; c + TILE <= width; c += TILE) {
+    VECTOR sums[NUM_PRODUCTS][TILE];
+    for (int p = 0; p < NUM_PRODUCTS; p++)
+      for (int v = 0; v < TILE; v++) sums[p][v] = out[p * width + c + v];
+    for (int64_t i = 0; i < num_rows; i++) {
+      const VECTOR *row = all + rows[i] * width + c;
+      for (int p = 0; p < NUM_PRODUCTS; p++)
+        for (int v = 0; v < TILE; v++)
+          sums[p][v] += factors[p * stride + rows[i]] * row[v];
+    }
+    for (int p = 0; p < NUM_PRODUCTS; p++)
+      for (int v = 0; v < TILE; v++) out[p * width + c + v] = sums[p][v];
+  }
+  for (; c < width; c++)
+    for (int p = 0; p < NUM_PRODUCTS; p++)
+      for (int64_t i = 0; i < num_rows; i++)
+        out[p * width + c] +=
+            factors[p * stride + rows[i]] * all[rows[i] * width + c];
+}
+
 /* to [targets] += sum over k of factors[k] * matrix[k], a matrix of [units,
  * targets]. */
 INLINE void FN(add_targets)(double *to, const double *factors,
@@ -98,6 +139,29 @@ INLINE void FN(push)(double *to, const Layer *layer, const double *from) {
   memset(to, 0, (size_t)layer->next_width * sizeof(double));
   FN(add_product)(to, factors, layer->on, layer->num_on, layer->kernel,
                   layer->next_width);
+}
+
+/* Finds u of the top layer for the events that need a product for that. */
+INLINE void FN(push_all)(Workspace *space, const Layer *layer, Layer *last) {
+  /* A unit that is off now may have been on at an event. */
+  int32_t off[NUM_EVENTS];
+  int64_t num_off = 0;
+  for (int64_t e = 0; e < space->num_events; e++) {
+    const int64_t unit = space->events[e].unit;
+    if (&space->layers[space->events[e].layer] != layer ||
+        layer->slopes[unit] != 0)
+      continue;
+    int64_t i = 0;
+    while (i < num_off && off[i] != unit) i++;
+    off[i] = (int32_t)unit;
+    num_off += i == num_off;
+  }
+  const int64_t size = last->width;
+  memset(last->u, 0, (size_t)(NUM_PRODUCTS * size) * sizeof(double));
+  FN(add_products)(last->u, space->factors, layer->width, layer->on,
+                   layer->num_on, layer->kernel, size);
+  FN(add_products)(last->u, space->factors, layer->width, off, num_off,
+                   layer->kernel, size);
 }
 
 /* Which piece of its activation each unit sets out on: of a unit on a kink,
@@ -145,15 +209,20 @@ INLINE void FN(set_times)(Layer *layer) {
 INLINE int64_t FN(sort_passages)(const Layer *layer, Passages *passages) {
   const double *restrict z = layer->z, *restrict speed = layer->speed;
   double *restrict times = layer->times, *restrict found = passages->found;
+  /* Before they are sorted, there is space. */
+  int32_t *restrict is_passed = passages->units;
   const int64_t size = PADDED(layer->units);
   int64_t num = 0;
   for (int64_t i = 0; i < layer->num_kinks; i++) {
     const double kink = layer->kinks[i];
-    for (int64_t k = 0; k < size; k++) times[k] = (kink - z[k]) / speed[k];
+    for (int64_t k = 0; k < size; k++) {
+      times[k] = (kink - z[k]) / speed[k];
+      is_passed[k] = (times[k] > 0) & (times[k] < 1);
+    }
     for (int64_t k = 0; k < layer->units; k++) {
       found[num] = times[k];
       passages->found_units[num] = (int32_t)k;
-      num += times[k] > 0 && times[k] < 1;
+      num += is_passed[k];
     }
   }
   /* By counting what comes before: that takes whole vectors, and for hundreds
@@ -237,51 +306,91 @@ INLINE void FN(begin)(const Problem *problem, Workspace *space) {
          (size_t)(space->layers[top].width * targets) * sizeof(double));
 }
 
-/* Has a unit pass a kink, as path_sweep.c has it. */
-INLINE void FN(pass)(const Problem *problem, Workspace *space, int64_t l,
-                     int64_t unit, double now, const double *weights) {
+/* Shows the top layer the events that it has not seen. */
+INLINE void FN(catch_up)(const Problem *problem, Workspace *space,
+                         const double *weights) {
   const int64_t top = problem->num_layers - 1, targets = space->targets;
-  Layer *layer = &space->layers[l], *last = &space->layers[top];
+  Layer *last = &space->layers[top];
   double *gradient = space->gradient;
+  if (space->num_products) FN(push_all)(space, &space->layers[top - 1], last);
+  for (int64_t e = 0; e < space->num_events; e++) {
+    const Event *event = &space->events[e];
+    if (event->step > 0) FN(advance)(problem, space, event->step, weights);
+    const double *const *u_of = space->u + e * problem->num_layers;
+    const double *u = u_of[top];
+    for (int64_t t = 0; t < targets; t++) gradient[t] = 0;
+    for (int64_t i = event->layer + 1; i < top; i++) {
+      const Layer *above = &space->layers[i];
+      FN(add_targets)(gradient, u_of[i], above->closed, above->units,
+                      above->width, targets);
+    }
+    if (targets == 1 || problem->output != LOGITS) {
+      FN(add_targets)(gradient, u, space->sums, last->units, last->width,
+                      targets);
+    } else {
+      for (int64_t k = 0; k < last->width; k++)
+        last->factors[k] = u[k] * space->sums[k];
+      FN(add_product)(gradient, last->factors, NULL, last->units,
+                      weights + last->width, targets);
+    }
+    FN(add)(last->speed, event->change, u, last->width);
+    double *closed =
+        space->layers[event->layer].closed + event->unit * targets;
+    for (int64_t t = 0; t < targets; t++)
+      closed[t] -= event->jump * gradient[t];
+  }
+  space->num_events = space->num_products = 0;
+}
+
+/* Has a unit pass a kink, as path_sweep.c has it: at `now`, a `step` after the
+ * event before. */
+INLINE void FN(pass)(const Problem *problem, Workspace *space, int64_t l,
+                     int64_t unit, double now, double step,
+                     const double *weights) {
+  const int64_t top = problem->num_layers - 1, e = space->num_events++;
+  Layer *layer = &space->layers[l];
+  Event *event = &space->events[e];
   const double speed = layer->speed[unit];
   int32_t piece = layer->piece[unit] + (speed > 0 ? 1 : -1);
   piece = piece < 0 ? 0 : piece;
   piece = piece > layer->num_kinks ? (int32_t)layer->num_kinks : piece;
   const double slope = layer->piece_slopes[piece];
-  const double jump = slope - layer->slopes[unit];
+  event->layer = l;
+  event->unit = unit;
+  event->step = step;
+  event->jump = slope - layer->slopes[unit];
+  event->change = event->jump * speed;
 
-  const double *u = layer->kernel + unit * layer->next_width;
-  for (int64_t t = 0; t < targets; t++) gradient[t] = 0;
+  const double **u = space->u + e * problem->num_layers;
+  u[l + 1] = layer->kernel + unit * layer->next_width;
   for (int64_t i = l + 1; i < top; i++) {
-    Layer *above = &space->layers[i];
-    FN(add_targets)(gradient, u, above->closed, above->units, above->width,
-                    targets);
-    FN(push)(space->layers[i + 1].u, above, u);
+    Layer *above = &space->layers[i], *next = above + 1;
+    if (i + 1 < top) {
+      double *product = next->u + e * next->width;
+      FN(push)(product, above, u[i]);
+      u[i + 1] = product;
+    } else {
+      const int64_t p = space->num_products++;
+      double *factors = space->factors + p * above->width;
+      for (int64_t k = 0; k < above->width; k++)
+        factors[k] = above->slopes[k] * u[i][k];
+      u[top] = next->u + p * next->width;
+    }
     FN(add)(above->z, now - above->since, above->speed, above->width);
     above->since = now;
-    FN(add)(above->speed, jump * speed, u, above->width);
+    FN(add)(above->speed, event->change, u[i], above->width);
     FN(set_times)(above);
-    u = space->layers[i + 1].u;
   }
-  if (targets == 1 || problem->output != LOGITS) {
-    FN(add_targets)(gradient, u, space->sums, last->units, last->width,
-                    targets);
-  } else {
-    for (int64_t k = 0; k < last->width; k++)
-      last->factors[k] = u[k] * space->sums[k];
-    FN(add_product)(gradient, last->factors, NULL, last->units,
-                    weights + last->width, targets);
-  }
-  FN(add)(last->speed, jump * speed, u, last->width);
-
-  for (int64_t t = 0; t < targets; t++)
-    layer->closed[unit * targets + t] -= jump * gradient[t];
   set_piece(layer, unit, piece);
   set_slope(layer, unit, slope);
-  if (l == 0) return;
-  layer->times[unit] = passage(layer->low[unit], layer->high[unit],
-                               layer->z[unit], speed, layer->since);
-  layer->next = FN(least)(layer->times, layer->width);
+  if (l) {
+    layer->times[unit] = passage(layer->low[unit], layer->high[unit],
+                                 layer->z[unit], speed, layer->since);
+    layer->next = FN(least)(layer->times, layer->width);
+  }
+  if (space->num_products == 0 || space->num_products == NUM_PRODUCTS ||
+      space->num_events == NUM_EVENTS)
+    FN(catch_up)(problem, space, weights);
 }
 
 /* Takes one row along its path. */
@@ -302,17 +411,18 @@ INLINE void FN(sweep)(const Problem *problem, Workspace *space,
       l = i;
     }
     /* Rounding may put a passage before the one just done. */
-    if (next > now) {
-      FN(advance)(problem, space, next - now, weights);
-      now = next;
-    }
-    if (l)
+    const double step = next > now ? next - now : 0;
+    now = next > now ? next : now;
+    if (l) {
       while (layers[l].times[unit] != layers[l].next) unit++;
-    else if (num_done < num)
+    } else if (num_done < num) {
       unit = space->passages.units[num_done++];
-    else
+    } else {
+      FN(catch_up)(problem, space, weights);
+      if (step > 0) FN(advance)(problem, space, step, weights);
       return;
-    FN(pass)(problem, space, l, unit, now, weights);
+    }
+    FN(pass)(problem, space, l, unit, now, step, weights);
   }
 }
 
@@ -374,3 +484,4 @@ static void FN(integrate)(const Problem *problem, Workspace *space,
 
 #undef VECTOR
 #undef LANES
+#undef TILE
