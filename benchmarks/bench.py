@@ -22,6 +22,7 @@ from benchmarks import cases
 from benchmarks import end_to_end
 from benchmarks import measurements
 from benchmarks import report
+from tf_dnn_annotations import path_sweep
 
 _PARTS = ('speed', 'classes', 'end_to_end', 'memory', 'curves')
 
@@ -114,6 +115,13 @@ def _settings(results):
   }
 
 
+def _exact_sum():
+  """Returns how this package computes the exact sum here."""
+  if not path_sweep.is_built():
+    return 'path_sweep was not built: exact sums by numpy'
+  return f'path_sweep uses vectors of {path_sweep.vector_bytes()} bytes'
+
+
 def _machine():
   with open('/proc/cpuinfo') as file:
     models = [line for line in file if line.startswith('model name')]
@@ -125,6 +133,7 @@ def _machine():
     'python': platform.python_version(),
     'tensorflow': importlib.metadata.version('tensorflow'),
     'torch': importlib.metadata.version('torch'),
+    'exact_sum': _exact_sum(),
     'date': time.strftime('%Y-%m-%d'),
   }
 

@@ -30,7 +30,8 @@ def _machine(machine):
     f'{machine["cpu"]}, {machine["cores"]} cores, '
     f'{machine["memory_gb"]:.0f} GB; Linux, Python {machine["python"]}, '
     f'TensorFlow {machine["tensorflow"]}, '
-    f'PyTorch {machine["torch"]}; {machine["date"]}. Written by `make bench`.'
+    f'PyTorch {machine["torch"]}; {machine["date"]}. '
+    f'{machine["exact_sum"]}. Written by `make bench`.'
   )
 
 

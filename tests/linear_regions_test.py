@@ -228,10 +228,13 @@ class SweptTest(SummedTest):
   TOLERANCE = 1e-12
 
   def integrate(self, network, start, end, output, classes, targets):
-    if not network.kernels:
-      self.skipTest('There is nothing to sweep without hidden layers.')
-    swept = linear_regions.Swept(network, output, classes)
-    return swept.integrate(start, end, targets)
+    integrator = linear_regions.integrator(network, output, classes)
+    # There is nothing to sweep without hidden layers.
+    expected = (
+      linear_regions.Swept if network.kernels else linear_regions.Summed
+    )
+    self.assertIsInstance(integrator, expected)
+    return integrator.integrate(start, end, targets)
 
 
 class HandMadeSummedTest(parameterized.TestCase):
