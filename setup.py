@@ -82,7 +82,6 @@ setuptools.setup(
   },
   classifiers=[
     'Intended Audience :: Science/Research',
-    'License :: OSI Approved :: Apache Software License',
     'Programming Language :: Python :: 3',
     'Topic :: Scientific/Engineering :: Artificial Intelligence',
   ],
