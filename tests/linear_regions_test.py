@@ -7,6 +7,7 @@ import numpy as np
 from benchmarks import exact_reference
 from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_sweep
+from tf_dnn_annotations import quadrature
 from tf_dnn_annotations import region_weights
 
 _ACTIVATIONS = {
@@ -30,6 +31,15 @@ def _network(units, num_logits, activation, seed=0):
       random.randn(a, b) * np.sqrt(2.0 / a) for a, b in zip(sizes, sizes[1:])
     ),
     tuple(0.1 * random.randn(b) for b in sizes[1:]),
+  )
+
+
+def _without_weights(units):
+  """Returns a network of large layers that takes no memory."""
+  sizes = list(units) + [10]
+  kernels = [np.broadcast_to(0.0, shape) for shape in zip(sizes, sizes[1:])]
+  return linear_regions.Network(
+    (linear_regions.RELU,) * len(units), tuple(kernels), ()
   )
 
 
@@ -235,6 +245,31 @@ class SweptTest(SummedTest):
     )
     self.assertIsInstance(integrator, expected)
     return integrator.integrate(start, end, targets)
+
+
+class CostTest(parameterized.TestCase):
+  @parameterized.parameters(
+    # As measured on two cores, exact and a node: docs/architecture.md.
+    ((1024, 512, 256), 0.515, 13.9 / 1025),
+    ((512,) * 4, 3.16, 12.7 / 1025),
+    ((256,) * 8, 3.1, 6.0 / 1025),
+    ((2048, 1024, 512), 4.7, 36.8 / 1025),
+    ((2048, 2048, 1024), 20.7, 65.2 / 1025),
+  )
+  def test_is_about_what_was_measured(self, units, exact, node):
+    if not path_sweep.is_built():
+      self.skipTest('path_sweep was not built.')
+    cost = linear_regions.cost_in_nodes(_without_weights(units))
+    self.assertBetween(cost * node / exact, 1 / 3, 3)
+
+  def test_grows_with_depth_and_width(self):
+    costs = [
+      linear_regions.cost_in_nodes(_without_weights(units))
+      for units in [(9999, 999), (256, 128, 64), (256,) * 4, (4096,) * 4]
+    ]
+    self.assertEqual(costs, sorted(costs))
+    # More than adding nodes ever takes, so that 'auto' does that.
+    self.assertGreater(costs[-1], quadrature.MAX_NUM_NODES)
 
 
 class HandMadeSummedTest(parameterized.TestCase):

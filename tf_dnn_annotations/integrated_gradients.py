@@ -437,16 +437,12 @@ def _num_threads():
 def _is_affordable(network):
   """Whether 'auto' takes the exact sum.
 
-  Up to two hidden layers it is cheaper than a few nodes. Beyond, it takes
-  about as much as a node for each region, and there are about 0.45 regions a
-  unit of all hidden layers but the last (measured on random and on trained
-  networks): it is taken while that is no more than adding nodes may take.
+  It does while that takes no more time than adding nodes may take: on networks
+  with kinks, adding nodes mostly goes on to the last.
   """
   if network is None:
     return False
-  units = [kernel.shape[0] for kernel in network.kernels]
-  regions = 0.45 * sum(units[:-1])
-  return len(units) <= 2 or regions <= quadrature.MAX_NUM_NODES
+  return linear_regions.cost_in_nodes(network) <= quadrature.MAX_NUM_NODES
 
 
 def _of_targets(values, ids):
