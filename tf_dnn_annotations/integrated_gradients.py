@@ -25,11 +25,14 @@ from tf_dnn_annotations import targets as target_ids
 # Nodes of a rule unless told otherwise.
 DEFAULT_NUM_STEPS = 128
 
-# Numbers of the columns and layers of a chunk of rows for the exact sum, few
-# enough for the cache and for little memory, and the least and the most rows,
-# enough for efficient calls: found by trial.
+# A chunk of rows for the exact sum should fit into the cache and take little
+# memory, but be worth a call: numbers of its columns and layers, rows times the
+# layers' weights, the least and the most rows. Found by trial.
 _EXACT_NUMBERS = 1 << 19
-_EXACT_ROWS = 64, 512
+_EXACT_WORK = 1 << 24
+_EXACT_ROWS = 32, 512
+# Rows times weights that are worth a thread of their own.
+_LEAST_WORK = 1 << 18
 
 _OUTPUTS = ('logits', 'probabilities')
 
@@ -159,14 +162,16 @@ class IntegratedGradients(object):
     num_threads = 1
     if engine.func == self._exact:  # The others' calls use all cores.
       num_threads = _num_threads()
-      width = model.width + sum(model.hidden_units)
-      rows = int(np.clip(_EXACT_NUMBERS // width, *_EXACT_ROWS))
-      chunk = min(chunk, rows, max(1, -(-num_rows // num_threads)))
+      least, most = _exact_rows(model.width, model.network)
+      chunk = min(chunk, most, max(least, -(-num_rows // num_threads)))
     firsts = range(0, num_rows, chunk)
     lasts = [min(first + chunk, num_rows) for first in firsts]
     # numpy and TensorFlow leave the interpreter's lock while they compute.
-    with blas_threads.one(), futures.ThreadPoolExecutor(num_threads) as pool:
-      list(pool.map(explain, firsts, lasts))
+    if len(firsts) > 1:
+      with blas_threads.one(), futures.ThreadPoolExecutor(num_threads) as pool:
+        list(pool.map(explain, firsts, lasts))
+    else:
+      list(map(explain, firsts, lasts))
     if not sums.has_converged.all():
       warnings.warn(
         f'{np.sum(~sums.has_converged)} of {num_rows} rows did not meet the '
@@ -432,6 +437,14 @@ def _num_threads():
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
+
+
+def _exact_rows(width, network):
+  """Returns (least, most): how many rows a chunk for the exact sum has."""
+  numbers = width + sum(kernel.shape[0] for kernel in network.kernels)
+  weights = sum(kernel.size for kernel in network.kernels) or 1
+  most = min(_EXACT_NUMBERS // numbers, _EXACT_WORK // weights)
+  return max(1, _LEAST_WORK // weights), int(np.clip(most, *_EXACT_ROWS))
 
 
 def _is_affordable(network):

@@ -22,9 +22,6 @@ LIBRARY = '_path_sweep.so'
 _LOGITS, _RECORD, _REPLAY = range(3)
 _WIDEST = 8
 
-_int_p = ctypes.POINTER(ctypes.c_int64)
-_double_p = ctypes.POINTER(ctypes.c_double)
-
 
 class _Problem(ctypes.Structure):
   """As in path_sweep.c, which says what the fields are."""
@@ -35,17 +32,17 @@ class _Problem(ctypes.Structure):
     ('start_stride', ctypes.c_int64),
     ('num_layers', ctypes.c_int64),
     ('num_targets', ctypes.c_int64),
-    ('units', _int_p),
-    ('num_kinks', _int_p),
-    ('kinks', _double_p),
-    ('piece_slopes', _double_p),
-    ('layers', _double_p),
-    ('weights', _double_p),
-    ('targets', _int_p),
+    ('units', ctypes.c_void_p),
+    ('num_kinks', ctypes.c_void_p),
+    ('kinks', ctypes.c_void_p),
+    ('piece_slopes', ctypes.c_void_p),
+    ('layers', ctypes.c_void_p),
+    ('weights', ctypes.c_void_p),
+    ('targets', ctypes.c_void_p),
     ('capacity', ctypes.c_int64),
-    ('ends', _double_p),
-    ('steps', _double_p),
-    ('region_weights', _double_p),
+    ('ends', ctypes.c_void_p),
+    ('steps', ctypes.c_void_p),
+    ('region_weights', ctypes.c_void_p),
   ]
 
 
@@ -60,11 +57,11 @@ def _library():
   library.path_sweep_vector_bytes.restype = ctypes.c_int
   library.path_sweep_integrate.argtypes = [
     ctypes.POINTER(_Problem),
-    _double_p,
-    _double_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
     ctypes.c_int,
-    _double_p,
-    _int_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
   ]
   library.path_sweep_integrate.restype = ctypes.c_int
   return library
@@ -196,33 +193,33 @@ class PathSweep(object):
       start_stride=0 if len(start) == 1 else units,
       num_layers=len(all_units),
       num_targets=num_targets,
-      units=_pointer(all_units, _int_p),
-      num_kinks=_pointer(self._num_kinks, _int_p),
-      kinks=_pointer(self._kinks, _double_p),
-      piece_slopes=_pointer(self._slopes, _double_p),
-      layers=_pointer(self._layers, _double_p),
-      targets=_pointer(targets, _int_p),
+      units=_address(all_units),
+      num_kinks=_address(self._num_kinks),
+      kinks=_address(self._kinks),
+      piece_slopes=_address(self._slopes),
+      layers=_address(self._layers),
+      targets=_address(targets),
       capacity=capacity,
-      **{name: _pointer(array, _double_p) for name, array in arrays.items()},
+      **{name: _address(array) for name, array in arrays.items()},
     )
     integrals = np.empty((num_rows, num_targets, units))
     num_regions = np.empty(num_rows, np.int64)
     # This leaves the interpreter's lock meanwhile.
     failed = _library().path_sweep_integrate(
       problem,
-      _pointer(start, _double_p),
-      _pointer(end, _double_p),
+      _address(start),
+      _address(end),
       self._max_bytes,
-      _pointer(integrals, _double_p),
-      _pointer(num_regions, _int_p),
+      _address(integrals),
+      _address(num_regions),
     )
     if failed:
       raise MemoryError('There is no memory for the layers of one row.')
     return integrals, num_regions
 
 
-def _pointer(array, pointer_type):
-  return None if array is None else array.ctypes.data_as(pointer_type)
+def _address(array):
+  return None if array is None else array.ctypes.data
 
 
 def _aligned(matrices):
