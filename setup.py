@@ -7,6 +7,14 @@ import re
 import setuptools
 from setuptools.command import build_ext
 
+try:
+  from setuptools.command import bdist_wheel
+except ImportError:  # Before setuptools 70.1 it was of another package.
+  try:
+    from wheel import bdist_wheel
+  except ImportError:
+    bdist_wheel = None
+
 _HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -35,6 +43,18 @@ class _BuildLibrary(build_ext.build_ext):
     return os.path.join(*fullname.split('.')) + '.so'
 
 
+_COMMANDS = {'build_ext': _BuildLibrary}
+if bdist_wheel is not None:
+
+  class _Wheel(bdist_wheel.bdist_wheel):
+    """A wheel for the platform that the library is for, and any Python 3."""
+
+    def get_tag(self):
+      return 'py3', 'none', super().get_tag()[-1]
+
+  _COMMANDS['bdist_wheel'] = _Wheel
+
+
 setuptools.setup(
   name='tf_dnn_annotations',
   version=_version(),
@@ -57,7 +77,7 @@ setuptools.setup(
       optional=True,
     )
   ],
-  cmdclass={'build_ext': _BuildLibrary},
+  cmdclass=_COMMANDS,
   python_requires='>=3.7',
   # TensorFlow is an extra: pip does not know that `tensorflow-cpu` or a
   # vendor's build provides `tensorflow`, and would install a second one over

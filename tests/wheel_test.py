@@ -76,6 +76,9 @@ class WheelTest(absltest.TestCase):
     library = f'tf_dnn_annotations/{path_sweep.LIBRARY}'
     self.assertEqual(library in self.wheel.namelist(), path_sweep.is_built())
 
+  def test_is_for_any_python(self):
+    self.assertRegex(str(self.wheel.filename), r'-py3-none-[^-]+\.whl$')
+
   def test_carries_the_version_of_the_package(self):
     metadata = email.message_from_string(self._metadata('METADATA'))
     self.assertEqual(metadata['Version'], tf_dnn_annotations.__version__)

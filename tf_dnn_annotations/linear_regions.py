@@ -17,7 +17,7 @@ short:
   below before they are multiplied by the kernel.
 
 `Summed` does so with numpy, many rows at a time. Where the library of
-`path_sweep` was built, `Swept` goes along each row's path instead, some four
+`path_sweep` was built, `Swept` goes along each row's path instead, several
 times faster; both give the same.
 
 Source: the integral is equation 1 of Sundararajan, Taly, Yan, "Axiomatic

@@ -102,11 +102,15 @@ typedef struct {
   double since, next;
 } Layer;
 
-/* Passages of the first layer: as found, and in order. */
+/* Passages of the first layer, and space for sorting them. */
 typedef struct {
-  double *found, *times;
-  int32_t *found_units, *units;
+  double *times, *spare;
+  int32_t *units, *spare_units;
+  int64_t *ends;
 } Passages;
+
+/* How many are sorted by counting: found by trial. */
+#define PASSAGES_A_PART 64
 
 /* A passage that the layers below the top one have seen. */
 typedef struct {
@@ -274,10 +278,12 @@ static int64_t lay_out(const Problem *problem, Workspace *space,
   }
   /* One more: what is no passage is written before it is dropped. */
   const int64_t most = PADDED(layers[0].units * layers[0].num_kinks + 1);
-  space->passages.found = take(&at, most, sizeof(double));
   space->passages.times = take(&at, most, sizeof(double));
-  space->passages.found_units = take(&at, most, sizeof(int32_t));
+  space->passages.spare = take(&at, most, sizeof(double));
   space->passages.units = take(&at, most, sizeof(int32_t));
+  space->passages.spare_units = take(&at, most, sizeof(int32_t));
+  space->passages.ends =
+      take(&at, most / PASSAGES_A_PART + 2, sizeof(int64_t));
   space->sums = take(&at, layers[num - 1].width * targets, sizeof(double));
   space->gradient = take(&at, targets, sizeof(double));
   space->u = take(&at, NUM_EVENTS * num, sizeof(double *));

@@ -204,13 +204,12 @@ INLINE void FN(set_times)(Layer *layer) {
   layer->next = FN(least)(times, size);
 }
 
-/* Finds when units of the first layer pass kinks, and in which order; returns
- * how often. */
-INLINE int64_t FN(sort_passages)(const Layer *layer, Passages *passages) {
+/* Finds when units of the first layer pass kinks; returns how often. */
+INLINE int64_t FN(find_passages)(const Layer *layer, Passages *passages) {
   const double *restrict z = layer->z, *restrict speed = layer->speed;
-  double *restrict times = layer->times, *restrict found = passages->found;
+  double *restrict times = layer->times;
   /* Before they are sorted, there is space. */
-  int32_t *restrict is_passed = passages->units;
+  int32_t *restrict is_passed = passages->spare_units;
   const int64_t size = PADDED(layer->units);
   int64_t num = 0;
   for (int64_t i = 0; i < layer->num_kinks; i++) {
@@ -220,22 +219,44 @@ INLINE int64_t FN(sort_passages)(const Layer *layer, Passages *passages) {
       is_passed[k] = (times[k] > 0) & (times[k] < 1);
     }
     for (int64_t k = 0; k < layer->units; k++) {
-      found[num] = times[k];
-      passages->found_units[num] = (int32_t)k;
+      passages->times[num] = times[k];
+      passages->units[num] = (int32_t)k;
       num += is_passed[k];
     }
   }
-  /* By counting what comes before: that takes whole vectors, and for hundreds
-   * of numbers less time than a sort that branches. */
-  for (int64_t i = 0; i < num; i++) {
-    const double time = found[i];
-    int64_t rank = 0;
-    for (int64_t j = 0; j < i; j++) rank += found[j] <= time;
-    for (int64_t j = i + 1; j < num; j++) rank += found[j] < time;
-    passages->times[rank] = time;
-    passages->units[rank] = passages->found_units[i];
-  }
   return num;
+}
+
+/* Sorts passages by their times. */
+INLINE void FN(sort)(Passages *passages, int64_t num) {
+  /* Into equal parts of the path, and in each by counting what comes before:
+   * that takes whole vectors, and less time than a sort that branches. */
+  const int64_t num_parts = num / PASSAGES_A_PART + 1;
+  double *restrict times = passages->times, *restrict spare = passages->spare;
+  int32_t *restrict units = passages->units;
+  int32_t *restrict spare_units = passages->spare_units;
+  int64_t *restrict ends = passages->ends;
+  memset(ends, 0, (size_t)(num_parts + 1) * sizeof(int64_t));
+  for (int64_t i = 0; i < num; i++)
+    ends[(int64_t)(times[i] * num_parts) + 1]++;
+  for (int64_t p = 1; p <= num_parts; p++) ends[p] += ends[p - 1];
+  for (int64_t i = 0; i < num; i++) {
+    /* What is the start of each part becomes its end. */
+    const int64_t place = ends[(int64_t)(times[i] * num_parts)]++;
+    spare[place] = times[i];
+    spare_units[place] = units[i];
+  }
+  for (int64_t p = 0; p < num_parts; p++) {
+    const int64_t first = p ? ends[p - 1] : 0, end = ends[p];
+    for (int64_t i = first; i < end; i++) {
+      const double time = spare[i];
+      int64_t rank = first;
+      for (int64_t j = first; j < i; j++) rank += spare[j] <= time;
+      for (int64_t j = i + 1; j < end; j++) rank += spare[j] < time;
+      times[rank] = time;
+      units[rank] = spare_units[i];
+    }
+  }
 }
 
 /* Adds to the time that each unit of the top layer was on, which is the
@@ -399,7 +420,8 @@ INLINE void FN(sweep)(const Problem *problem, Workspace *space,
   Layer *layers = space->layers;
   const int64_t top = problem->num_layers - 1;
   FN(begin)(problem, space);
-  const int64_t num = top ? FN(sort_passages)(layers, &space->passages) : 0;
+  const int64_t num = top ? FN(find_passages)(layers, &space->passages) : 0;
+  FN(sort)(&space->passages, num);
   int64_t num_done = 0;
   double now = 0;
   for (;;) {
