@@ -7,14 +7,16 @@ import numpy as np
 from benchmarks import exact_reference
 from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_sweep
+from tf_dnn_annotations import piecewise_linear
 from tf_dnn_annotations import quadrature
+from tf_dnn_annotations import region_sums
 from tf_dnn_annotations import region_weights
 
 _ACTIVATIONS = {
-  'relu': linear_regions.RELU,
-  'leaky_relu': linear_regions.leaky_relu(0.2),
-  'relu6': linear_regions.RELU6,
-  'identity': linear_regions.IDENTITY,
+  'relu': piecewise_linear.RELU,
+  'leaky_relu': piecewise_linear.leaky_relu(0.2),
+  'relu6': piecewise_linear.RELU6,
+  'identity': piecewise_linear.IDENTITY,
 }
 
 # float32 sums are redone in float64 where they miss completeness by more than
@@ -25,7 +27,7 @@ _FLOAT32 = 1e-5
 def _network(units, num_logits, activation, seed=0):
   random = np.random.RandomState(seed)
   sizes = list(units) + [num_logits]
-  return linear_regions.Network(
+  return piecewise_linear.Network(
     (activation,) * len(units),
     tuple(
       random.randn(a, b) * np.sqrt(2.0 / a) for a, b in zip(sizes, sizes[1:])
@@ -38,8 +40,8 @@ def _without_weights(units):
   """Returns a network of large layers that takes no memory."""
   sizes = list(units) + [10]
   kernels = [np.broadcast_to(0.0, shape) for shape in zip(sizes, sizes[1:])]
-  return linear_regions.Network(
-    (linear_regions.RELU,) * len(units), tuple(kernels), ()
+  return piecewise_linear.Network(
+    (piecewise_linear.RELU,) * len(units), tuple(kernels), ()
   )
 
 
@@ -98,7 +100,7 @@ class SummedTest(parameterized.TestCase):
   TOLERANCE = _FLOAT32
 
   def integrate(self, network, start, end, output, classes, targets):
-    summed = linear_regions.Summed(network, output, classes)
+    summed = region_sums.Summed(network, output, classes)
     return summed.integrate(start, end, targets)
 
   @parameterized.product(
@@ -126,7 +128,7 @@ class SummedTest(parameterized.TestCase):
     ((64, 32),), ((128, 64),), ((256, 128, 64),), ((64, 48, 32, 16),)
   )
   def test_is_complete(self, units):
-    network = _network(units, 10, linear_regions.RELU)
+    network = _network(units, 10, piecewise_linear.RELU)
     random = np.random.RandomState(2)
     start, end = random.randn(2, 12, units[0])
     targets = np.arange(12) % 10
@@ -145,7 +147,7 @@ class SummedTest(parameterized.TestCase):
     ((64, 32),), ((128, 64, 32),), ((64, 48, 32, 16),), ((40, 30, 20, 15, 10),)
   )
   def test_equals_a_gradient_a_region(self, units):
-    network = _network(units, 3, linear_regions.RELU)
+    network = _network(units, 3, piecewise_linear.RELU)
     start, end = np.random.RandomState(7).randn(2, 4, units[0])
     classes = np.eye(3)
     one, _ = self.integrate(
@@ -171,7 +173,7 @@ class SummedTest(parameterized.TestCase):
     units=[(5,), (9, 7), (9, 7, 6)], output=['logits', 'probabilities']
   )
   def test_all_targets_equal_one_by_one(self, units, output):
-    network = _network(units, 4, linear_regions.RELU)
+    network = _network(units, 4, piecewise_linear.RELU)
     start, end = np.random.RandomState(3).randn(2, 5, units[0])
     every, _ = self.integrate(network, start, end, output, np.eye(4), None)
     for target in range(4):
@@ -182,7 +184,7 @@ class SummedTest(parameterized.TestCase):
 
   @parameterized.parameters(((9, 7),), ((9, 7, 6),))
   def test_softmax_over_classes_sums_to_zero(self, units):
-    network = _network(units, 4, linear_regions.RELU)
+    network = _network(units, 4, piecewise_linear.RELU)
     start, end = np.random.RandomState(4).randn(2, 5, units[0])
     integrals, _ = self.integrate(
       network, start, end, 'probabilities', np.eye(4), None
@@ -193,7 +195,7 @@ class SummedTest(parameterized.TestCase):
     units=[(6,), (9, 7), (9, 7, 6)], output=['logits', 'probabilities']
   )
   def test_path_backwards_is_the_same(self, units, output):
-    network = _network(units, 3, linear_regions.RELU)
+    network = _network(units, 3, piecewise_linear.RELU)
     start, end = np.random.RandomState(5).randn(2, 8, units[0])
     targets = np.zeros(8, int)
     there, _ = self.integrate(network, start, end, output, np.eye(3), targets)
@@ -206,7 +208,7 @@ class SummedTest(parameterized.TestCase):
     # classes the probability is the sigmoid of the difference of the logits.
     start, end = size * np.array([[[1.0, -1.0]], [[-1.0, 1.1]]])
     change = 1 / (1 + np.exp(-2.1 * size)) - 1 / (1 + np.exp(2.0 * size))
-    network = linear_regions.Network((), (), ())
+    network = piecewise_linear.Network((), (), ())
     integrals, _ = self.integrate(
       network, start, end, 'probabilities', np.eye(2), np.array([1])
     )
@@ -215,7 +217,7 @@ class SummedTest(parameterized.TestCase):
     )
 
   def test_same_bits_twice(self):
-    network = _network((64, 32), 3, linear_regions.RELU)
+    network = _network((64, 32), 3, piecewise_linear.RELU)
     start, end = np.random.RandomState(6).randn(2, 3000, 64)
     args = network, start, end, 'logits', np.eye(3), np.zeros(3000, int)
     np.testing.assert_array_equal(
@@ -223,7 +225,7 @@ class SummedTest(parameterized.TestCase):
     )
 
   def test_no_rows(self):
-    network = _network((7, 5), 3, linear_regions.RELU)
+    network = _network((7, 5), 3, piecewise_linear.RELU)
     nothing = np.zeros((0, 7))
     integrals, num_regions = self.integrate(
       network, nothing, nothing, 'logits', np.eye(3), np.zeros(0, int)
@@ -240,9 +242,7 @@ class SweptTest(SummedTest):
   def integrate(self, network, start, end, output, classes, targets):
     integrator = linear_regions.integrator(network, output, classes)
     # There is nothing to sweep without hidden layers.
-    expected = (
-      linear_regions.Swept if network.kernels else linear_regions.Summed
-    )
+    expected = linear_regions.Swept if network.kernels else region_sums.Summed
     self.assertIsInstance(integrator, expected)
     return integrator.integrate(start, end, targets)
 
@@ -276,13 +276,13 @@ class HandMadeSummedTest(parameterized.TestCase):
   """Two hidden layers of ReLU, the second one handing on the first."""
 
   def integrate(self, network, start, end, output, classes, targets):
-    summed = linear_regions.Summed(network, output, classes)
+    summed = region_sums.Summed(network, output, classes)
     return summed.integrate(start, end, targets)
 
   def _integrate(self, start, end):
     units = len(start)
-    network = linear_regions.Network(
-      (linear_regions.RELU,) * 2,
+    network = piecewise_linear.Network(
+      (piecewise_linear.RELU,) * 2,
       (np.eye(units), np.ones((units, 1))),
       (np.zeros(units), np.zeros(1)),
     )

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -129,9 +130,7 @@ class SanitizedTest(absltest.TestCase):
   def test_no_access_out_of_bounds(self):
     compiler = shutil.which('gcc')
     package = pathlib.Path(path_sweep.__file__).parent
-    directory = pathlib.Path(absltest.get_default_test_tmpdir()) / 'sanitized'
-    shutil.rmtree(str(directory), ignore_errors=True)
-    directory.mkdir(parents=True)
+    directory = pathlib.Path(tempfile.mkdtemp())
     self.addCleanup(shutil.rmtree, str(directory))
     shutil.copy(path_sweep.__file__, str(directory))
     built = compiler and subprocess.run(

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 
 from absl.testing import absltest
@@ -45,9 +46,7 @@ class WheelTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    directory = pathlib.Path(absltest.get_default_test_tmpdir()) / 'wheel_test'
-    shutil.rmtree(str(directory), ignore_errors=True)
-    directory.mkdir(parents=True)
+    directory = pathlib.Path(tempfile.mkdtemp())
     cls.wheel = zipfile.ZipFile(str(_build_wheel(directory)))
     cls.addClassCleanup(shutil.rmtree, str(directory))
     cls.addClassCleanup(cls.wheel.close)

@@ -79,7 +79,7 @@ class AnnotatedModel(object):
     hidden_units: list of the hidden layers' widths.
     signatures: sorted list of the names of the SavedModel's signatures.
     takes_examples: whether it parses serialized tf.Examples itself.
-    network: `linear_regions.Network` from the first layer to the logits, None
+    network: `piecewise_linear.Network` from the first layer to the logits, None
       if it is not known to be piecewise linear.
     unrecognized: None, or why there is no `network`.
     kernel: float [width of all columns, units], the kernel of the first dense

@@ -4,15 +4,15 @@ import collections
 
 import numpy as np
 
-from tf_dnn_annotations import linear_regions
+from tf_dnn_annotations import piecewise_linear
 
 # Operations that hand on a tensor as it is.
 _IDENTITIES = ('Identity', 'EnsureShape', 'CheckNumerics')
 
 _ACTIVATIONS = {
-  'Relu': lambda op: linear_regions.RELU,
-  'Relu6': lambda op: linear_regions.RELU6,
-  'LeakyRelu': lambda op: linear_regions.leaky_relu(op.get_attr('alpha')),
+  'Relu': lambda op: piecewise_linear.RELU,
+  'Relu6': lambda op: piecewise_linear.RELU6,
+  'LeakyRelu': lambda op: piecewise_linear.leaky_relu(op.get_attr('alpha')),
 }
 
 # What batch normalization is made of at inference, and how each operation
@@ -38,7 +38,7 @@ class DenseNetwork(
   """A fully connected, piecewise linear network.
 
   Attributes:
-    network: `linear_regions.Network` of float64, from the first layer's
+    network: `piecewise_linear.Network` of float64, from the first layer's
       pre-activation to the logits. Batch normalization, which is affine at
       inference, is part of the kernels.
     first_layer: `Tensor` [batch, units], that pre-activation; the logits if
@@ -79,7 +79,7 @@ def read(columns, logits, run_fn):
     activations.append(activation)
     kernels.append(scale[:, np.newaxis] * kernel)
     biases.append(shift @ kernel + bias)
-  network = linear_regions.Network(
+  network = piecewise_linear.Network(
     tuple(activations[::-1]), tuple(kernels[::-1]), tuple(biases[::-1])
   )
   return DenseNetwork(network, pre_activation, kernel)
@@ -167,7 +167,7 @@ def _elementwise(tensor, data, run_fn):
   scale, shift = 1.0, 0.0
   for step, constant in reversed(steps):
     scale, shift = step(scale, shift, constant)
-  activation = linear_regions.IDENTITY
+  activation = piecewise_linear.IDENTITY
   if tensor.op.type in _ACTIVATIONS:
     activation = _ACTIVATIONS[tensor.op.type](tensor.op)
     tensor = tensor.op.inputs[0]

@@ -1,10 +1,10 @@
 """The exact sum over linear regions in one sweep along each path, in C.
 
-`linear_regions` holds the regions of many rows in arrays and takes them layer
-by layer. This goes along one row's path from one passage of a unit through a
-kink to the next and keeps only sums, as path_sweep.c says, so that it takes
-O(units of the layers above) a passage and no memory for regions. It computes in
-float64 throughout.
+`region_sums` holds the regions of many rows in arrays and takes them layer by
+layer. This goes along one row's path from one passage of a unit through a
+kink to the next and keeps only sums, as path_sweep.c says, so that a passage
+takes one product with each kernel further above, and no memory for regions. It
+computes in float64 throughout.
 
 The library is built where there is a C compiler when the package is installed.
 """
