@@ -1,5 +1,7 @@
 """The exact sum, through a SavedModel: right, complete, or refused."""
 
+from unittest import mock
+
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
@@ -9,6 +11,7 @@ from tests import model_cases
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
+from tf_dnn_annotations import path_sweep
 
 _RNG = np.random.RandomState(0)
 
@@ -31,8 +34,16 @@ class ExactTest(parameterized.TestCase):
     units=[[6], [7, 5], [7, 6, 5]],
     num_logits=[1, 3],
     batch_norm=[False, True],
+    is_swept=[False, True],
   )
-  def test_equals_float64(self, activation, units, num_logits, batch_norm):
+  def test_equals_float64(
+    self, activation, units, num_logits, batch_norm, is_swept
+  ):
+    if not is_swept:
+      # As where no compiler was.
+      self.enter_context(
+        mock.patch.object(path_sweep, 'is_built', return_value=False)
+      )
     network = _network(activation, units, num_logits, batch_norm)
     x = np.float32(_RNG.randn(4, 4) * 2)
     baseline = np.float32(_RNG.randn(1, 4))
@@ -48,9 +59,9 @@ class ExactTest(parameterized.TestCase):
         row_and_baseline = np.float64(x[0]), np.float64(baseline[0])
         expected = network.attributions(*row_and_baseline, output)
         bound = network.rounding(*row_and_baseline, output)[0]
-        # A float32 sum may miss completeness by 2e-6 of the change (or of 1)
-        # before it is done again, spread over the elements; the reference is
-        # good to 1e-8.
+        # numpy's float32 sum may miss completeness by 2e-6 of the change (or of
+        # 1) before it is done again, spread over the elements; the reference
+        # is good to 1e-8.
         change = np.abs(result.outputs - result.baseline_outputs)[0]
         bound = bound + 2e-6 * np.maximum(1, change)[:, np.newaxis] + 1e-8
         np.testing.assert_array_less(
