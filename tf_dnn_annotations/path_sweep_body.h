@@ -409,6 +409,7 @@ INLINE void FN(pass)(const Problem *problem, Workspace *space, int64_t l,
                                  layer->z[unit], speed, layer->since);
     layer->next = FN(least)(layer->times, layer->width);
   }
+  /* Events wait for products alone. */
   if (space->num_products == 0 || space->num_products == NUM_PRODUCTS ||
       space->num_events == NUM_EVENTS)
     FN(catch_up)(problem, space, weights);
