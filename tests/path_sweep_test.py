@@ -119,32 +119,89 @@ class PathSweepTest(parameterized.TestCase):
       else:
         self.assertGreaterEqual(sweep.regions(*path)[2].min(), 1)
 
+  @parameterized.named_parameters(
+    ('end', 'end', dict(end=np.ones((7, 8)))),
+    ('start', 'start', dict(start=np.ones((2, 9)))),
+    ('weights', 'weights', dict(weights=np.ones((3, 6)))),
+    ('num_targets', 'targets', dict(targets=np.zeros(6, int))),
+    ('target', 'targets', dict(targets=np.full(7, 3))),
+    ('negative', 'targets', dict(targets=np.full(7, -1))),
+  )
+  def test_what_does_not_fit_is_refused(self, name, changed):
+    # C would read beyond the end of it.
+    sweep, (start, end) = _sweep((9, 7))
+    arguments = dict(
+      start=start, end=end, weights=np.ones((3, 7)), targets=np.zeros(7, int)
+    )
+    sweep.logits(**arguments)
+    with self.assertRaisesRegex(ValueError, f'`{name}` must .* got .* Give '):
+      sweep.logits(**dict(arguments, **changed))
+
+  def test_weights_of_other_regions_are_refused(self):
+    sweep, path = _sweep((9, 7))
+    num_regions = sweep.regions(*path)[2].sum()
+    sweep.weighted(*path, np.ones((num_regions, 7)))
+    for change in (-1, 1):
+      with self.assertRaisesRegex(
+        ValueError, f'must have {num_regions} rows; got .* Give one for each'
+      ):
+        sweep.weighted(*path, np.ones((num_regions + change, 7)))
+
+  def test_network_that_does_not_fit_is_refused(self):
+    with self.assertRaisesRegex(
+      ValueError, r'`kernels\[1\]` must .* Give what'
+    ):
+      path_sweep.PathSweep(
+        [_RELU] * 3,
+        [np.ones((9, 7)), np.ones((6, 5))],
+        [np.ones(7), np.ones(5)],
+      )
+    with self.assertRaisesRegex(ValueError, 'got 1 and 0 for 2. Give those'):
+      path_sweep.PathSweep([_RELU] * 2, [np.ones((9, 7))], [])
+
   def test_wider_vectors_than_there_are(self):
     with self.assertRaisesRegex(ValueError, 'at most .* got 128. Leave it out'):
       _sweep((5,), max_bytes=128)
 
 
-class SanitizedTest(absltest.TestCase):
-  """The tests above once more, on a library that watches its memory."""
+class OtherBuildTest(absltest.TestCase):
+  """The library built in another way, by gcc, and used by another process."""
 
-  def test_no_access_out_of_bounds(self):
-    compiler = shutil.which('gcc')
-    package = pathlib.Path(path_sweep.__file__).parent
+  def _build(self, *flags):
+    """Returns the directory of a path_sweep.py and its library."""
     directory = pathlib.Path(tempfile.mkdtemp())
     self.addCleanup(shutil.rmtree, str(directory))
     shutil.copy(path_sweep.__file__, str(directory))
-    built = compiler and subprocess.run(
-      [compiler, '-O1', '-g', '-shared', '-fPIC', '-lm']
-      + ['-fsanitize=address,undefined', '-fno-sanitize-recover']
-      + [str(package / 'path_sweep.c')]
-      + ['-o', str(directory / path_sweep.LIBRARY)],
+    source = pathlib.Path(path_sweep.__file__).with_name('path_sweep.c')
+    library = directory / path_sweep.LIBRARY
+    command = ['gcc', '-shared', '-fPIC', '-lm', *flags]
+    if not shutil.which('gcc') or subprocess.call(
+      command + [str(source), '-o', str(library)], stderr=subprocess.DEVNULL
+    ):
+      self.skipTest(f'There is no gcc that takes {flags}.')
+    return str(directory)
+
+  def test_library_of_another_version_is_not_used(self):
+    # It would take fields for others, and read and write anywhere.
+    result = subprocess.run(
+      [sys.executable, '-c', 'import path_sweep; print(path_sweep.is_built())'],
+      cwd=self._build('-DINTERFACE=0'),
+      stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
+      universal_newlines=True,
     )
-    if not built or built.returncode:
-      self.skipTest('There is no gcc with sanitizers.')
+    self.assertEqual(result.stdout, 'False\n')
+    self.assertRegex(
+      result.stderr, 'RuntimeWarning: .* Install tf_dnn_annotations again'
+    )
+
+  def test_no_access_out_of_bounds(self):
+    directory = self._build(
+      *('-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover')
+    )
     asan = (
       subprocess.run(
-        [compiler, '-print-file-name=libasan.so'], stdout=subprocess.PIPE
+        ['gcc', '-print-file-name=libasan.so'], stdout=subprocess.PIPE
       )
       .stdout.decode()
       .strip()
@@ -177,7 +234,7 @@ for units in [(5,), (1, 1), (40, 9), (33, 70, 20), (20, 17, 16, 15), (8, 8, 8)]:
 print('swept')
 """
     result = subprocess.run(
-      [sys.executable, '-c', program, str(directory)],
+      [sys.executable, '-c', program, directory],
       env={'LD_PRELOAD': asan, 'ASAN_OPTIONS': 'detect_leaks=0'},
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,

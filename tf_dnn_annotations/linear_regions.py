@@ -65,6 +65,7 @@ class Swept(object):
   """The integral by `path_sweep`, of a network with hidden layers."""
 
   def __init__(self, network, output, classes):
+    """Packs the weights; arguments are those of `integrator`."""
     self._output, self._classes = output, classes
     activations, kernels, biases = network
     if output == 'logits':

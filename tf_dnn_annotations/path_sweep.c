@@ -26,13 +26,19 @@
  * unit spends above its kinks. For other outputs it is the logits, see Output.
  *
  * Plain C with vector extensions of GCC and Clang, no Python.h: path_sweep.py
- * calls it by ctypes, which checks what comes in.
+ * checks what comes in and calls it by ctypes.
  */
 
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* To be raised, here and in path_sweep.py, with every change of what the two
+ * give each other. */
+#ifndef INTERFACE
+#define INTERFACE 1
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -79,7 +85,7 @@ typedef struct {
    * capacity is counted, but not noted. */
   int64_t capacity;
   double *ends, *steps;
-  /* REPLAY: [regions, PADDED(units)]. */
+  /* REPLAY: [capacity, PADDED(units)]. */
   const double *region_weights;
 } Problem;
 
@@ -214,6 +220,8 @@ INLINE void set_slope(Layer *layer, int64_t unit, double slope) {
 #undef FN
 #pragma GCC pop_options
 #endif
+
+int path_sweep_interface(void) { return INTERFACE; }
 
 /* Returns the bytes of the widest vectors that the processor has. */
 int path_sweep_vector_bytes(void) {

@@ -13,12 +13,14 @@ import ctypes
 import functools
 import itertools
 import pathlib
+import warnings
 
 import numpy as np
 
 LIBRARY = '_path_sweep.so'
 
 # As in path_sweep.c.
+_INTERFACE = 1
 _LOGITS, _RECORD, _REPLAY = range(3)
 _WIDEST = 8
 
@@ -48,10 +50,23 @@ class _Problem(ctypes.Structure):
 
 @functools.lru_cache(maxsize=None)
 def _library():
-  """Returns the library, None if it was not built."""
+  """Returns the library, None if it was not built.
+
+  Warns:
+    RuntimeWarning: it was built from another version of path_sweep.c.
+  """
+  path = pathlib.Path(__file__).with_name(LIBRARY)
   try:
-    library = ctypes.CDLL(str(pathlib.Path(__file__).with_name(LIBRARY)))
+    library = ctypes.CDLL(str(path))
   except OSError:
+    return None
+  if getattr(library, 'path_sweep_interface', lambda: None)() != _INTERFACE:
+    warnings.warn(
+      f'{str(path)!r} was built from another version and is not used: exact '
+      'sums take several times as long. Install tf_dnn_annotations again.',
+      RuntimeWarning,
+      stacklevel=2,
+    )
     return None
   library.path_sweep_vector_bytes.argtypes = []
   library.path_sweep_vector_bytes.restype = ctypes.c_int
@@ -94,7 +109,8 @@ class PathSweep(object):
       max_bytes: the widest vectors to use, 16, 32 or 64, as `vector_bytes`.
 
     Raises:
-      ValueError: the processor has no such vectors.
+      ValueError: shapes do not fit together, as here and below; or the
+        processor has no such vectors.
     """
     widest = vector_bytes()
     if max_bytes is not None and max_bytes > widest:
@@ -116,6 +132,16 @@ class PathSweep(object):
     )
     # The first layer's come with the paths.
     self._units_above = [len(bias) for bias in biases]
+    self._units_first = len(kernels[0]) if len(kernels) else None
+    if not len(activations) == len(kernels) + 1 == len(biases) + 1:
+      raise ValueError(
+        '`kernels` and `biases` must be one fewer than the activations; got '
+        f'{len(kernels)} and {len(biases)} for {len(activations)}. Give those '
+        'between the layers.'
+      )
+    units = [self._units_first] + self._units_above
+    for i, kernel in enumerate(kernels):
+      _check_shape(f'kernels[{i}]', kernel, (units[i], units[i + 1]))
 
   def logits(self, start, end, weights, targets):
     """Integrates the gradients of sums of the last layer's outputs.
@@ -131,6 +157,18 @@ class PathSweep(object):
       respect to the first layer's pre-activations, with T = 1 or classes, and
       int64 [n], how many regions longer than nothing each path has.
     """
+    units = self._units(end)
+    _check_shape('weights', weights, (len(weights), units[-1]))
+    if targets is not None:
+      targets = np.ascontiguousarray(targets, np.int64)
+      _check_shape('targets', targets, (len(end),))
+      if len(targets) and not 0 <= targets.min() <= targets.max() < len(
+        weights
+      ):
+        raise ValueError(
+          f'`targets` must be in [0, {len(weights)}); got {targets.min()} to '
+          f'{targets.max()}. Give a row of `weights` each.'
+        )
     num_targets, packed = 1, _aligned([weights])
     if targets is None and len(weights) > 1:
       # The sums over time are shared by all classes, so they have weights of
@@ -150,8 +188,7 @@ class PathSweep(object):
       path, and how many regions, one after the other, each row has.
     """
     # About 0.45 a unit, as measured; more than there is room for are counted.
-    units = end.shape[1] + sum(self._units_above)
-    capacity = len(end) * (int(0.6 * units) + 2)
+    capacity = len(end) * (int(0.6 * sum(self._units(end))) + 2)
     while True:
       ends = np.empty((capacity, 2, self._units_above[-1]))
       steps = np.empty(capacity)
@@ -174,8 +211,27 @@ class PathSweep(object):
     Returns:
       float64 [n, 1, units_0]
     """
-    packed = _aligned([region_weights])
-    return self._run(start, end, _REPLAY, 1, region_weights=packed)[0]
+    capacity = len(region_weights)
+    shape = capacity, self._units(end)[-1]
+    _check_shape('region_weights', region_weights, shape)
+    integrals, num_regions = self._run(
+      start,
+      end,
+      _REPLAY,
+      1,
+      capacity=capacity,
+      region_weights=_aligned([region_weights]),
+    )
+    if num_regions.sum() != capacity:
+      raise ValueError(
+        f'`region_weights` must have {num_regions.sum()} rows; got {capacity}. '
+        'Give one for each region that `regions` finds on the same paths.'
+      )
+    return integrals
+
+  def _units(self, end):
+    """Returns the list of the layers' units, the first one's that of paths."""
+    return [end.shape[1]] + self._units_above
 
   def _run(
     self, start, end, output, num_targets, targets=None, capacity=0, **arrays
@@ -184,9 +240,12 @@ class PathSweep(object):
     start = np.ascontiguousarray(start, np.float64)
     end = np.ascontiguousarray(end, np.float64)
     num_rows, units = end.shape
-    all_units = np.array([units] + self._units_above, np.int64)
-    if targets is not None:
-      targets = np.ascontiguousarray(targets, np.int64)
+    if self._units_first is not None:
+      _check_shape('end', end, (num_rows, self._units_first))
+    if len(start) != 1:
+      _check_shape('start', start, end.shape)
+    _check_shape('start', start, (len(start), units))
+    all_units = np.array(self._units(end), np.int64)
     problem = _Problem(
       output=output,
       num_rows=num_rows,
@@ -216,6 +275,15 @@ class PathSweep(object):
     if failed:
       raise MemoryError('There is no memory for the layers of one row.')
     return integrals, num_regions
+
+
+def _check_shape(name, array, shape):
+  """Raises ValueError unless an array has a shape: C would read beyond it."""
+  if array.shape != shape:
+    raise ValueError(
+      f'`{name}` must have the shape {list(shape)}; got {list(array.shape)}. '
+      'Give what fits the network and the other arguments.'
+    )
 
 
 def _address(array):

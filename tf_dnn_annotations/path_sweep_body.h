@@ -294,10 +294,12 @@ INLINE void FN(advance)(const Problem *problem, Workspace *space, double step,
   double *ends = NULL;
   if (problem->output == LOGITS) {
     FN(add_times_on)(top, step, weights, space->sums);
+  } else if (region >= problem->capacity) {
+    /* Counted alone. */
   } else if (problem->output == REPLAY) {
     FN(add)(space->sums, 1, problem->region_weights + region * top->width,
             top->width);
-  } else if (region < problem->capacity) {
+  } else {
     ends = problem->ends + 2 * units * region;
     problem->steps[region] = step;
     memcpy(ends, top->z, size);

@@ -33,6 +33,7 @@ class Summed(object):
   """The integral by arrays over rows and regions, with numpy."""
 
   def __init__(self, network, output, classes):
+    """Converts the weights; arguments as of `linear_regions.integrator`."""
     self._output, self._classes = output, classes
     self._double = network.astype(np.float64)
     self._single = network.astype(np.float32)
