@@ -112,6 +112,23 @@ class BaselineStrategiesTest(parameterized.TestCase):
       places.extend(int(row) for row in sample)
     self.assertAlmostEqual(np.mean(places), 50, delta=2.7)
 
+  def test_batches_may_be_filled_again(self):
+    """What is kept neither changes with a batch nor keeps it in memory."""
+    x = np.zeros((3, 4), np.float32)
+
+    def batches():
+      for value in range(1, 6):
+        x[:] = value
+        yield {'x': x}
+
+    # As many as there are, in the order in which they came.
+    sample = self.ig.baselines_of(batches(), strategy='sample', num_rows=15)
+    np.testing.assert_array_equal(
+      sample['x'], np.repeat(np.arange(1, 6), 3)[:, np.newaxis] * np.ones(4)
+    )
+    for row in sample['x']:
+      self.assertIsNone(row.base)
+
   def test_refusals(self):
     with self.assertRaisesRegex(ValueError, '`strategy`.*mean'):
       self.ig.baselines_of([], strategy='mode')

@@ -1,5 +1,7 @@
 """Baselines computed from data, in one pass over a stream of examples."""
 
+import copy
+
 import numpy as np
 
 # How many rows the medians are taken over at most, a uniform sample of all:
@@ -108,10 +110,12 @@ class _Reservoir(object):
     """Offers rows to the sample; returns how many."""
     for row in rows:
       self._num_seen += 1
+      # What is kept is a copy: a view would hold its whole batch in memory, and
+      # change with it where the caller fills the same arrays again.
       if len(self.rows) < self._size:
-        self.rows.append(row)
+        self.rows.append(copy.deepcopy(row))
         continue
       place = self._random.randint(self._num_seen)
       if place < self._size:
-        self.rows[place] = row
+        self.rows[place] = copy.deepcopy(row)
     return len(rows)
