@@ -83,7 +83,12 @@ class ClusterTest(parameterized.TestCase):
     # A step that one began before the other's last comes on top.
     last = job.variables(['global_step'])['global_step']
     self.assertBetween(last, local_cluster.MAX_STEPS, sum(steps))
-    self.assertIn(last, job.evaluations())
+    # The evaluator is done with the first checkpoint of enough steps.
+    *earlier, evaluated = [
+      metrics['global_step'] for metrics in job.evaluations().values()
+    ]
+    self.assertBetween(evaluated, local_cluster.MAX_STEPS, last)
+    self.assertLess(max(earlier, default=0), local_cluster.MAX_STEPS)
 
   def test_variables_are_partitioned_over_both_servers(self):
     devices = _job(True, 1).devices()
@@ -99,12 +104,15 @@ class ClusterTest(parameterized.TestCase):
   @parameterized.parameters(1, 2)
   def test_evaluator_as_an_ordinary_estimator(self, version):
     job = _job(True, version)
-    expected = job.estimator(annotated=False).evaluate(
-      job.case.input_fn(local_cluster.HEAD, repeat=True), steps=2, name='again'
-    )
-    noted = job.evaluations()[expected['global_step']]
-    for metric in ('loss', 'average_loss', 'accuracy'):
-      self.assertEqual(noted[metric], expected[metric], metric)
+    for checkpoint, noted in job.evaluations().items():
+      expected = job.estimator(annotated=False).evaluate(
+        job.case.input_fn(local_cluster.HEAD, repeat=True),
+        steps=2,
+        checkpoint_path=checkpoint,
+        name='again',
+      )
+      for metric in ('loss', 'average_loss', 'accuracy', 'global_step'):
+        self.assertEqual(noted[metric], expected[metric], metric)
 
   @parameterized.product(version=(1, 2), exporter=local_cluster.EXPORTERS)
   def test_exports_of_a_job(self, version, exporter):
@@ -130,15 +138,15 @@ class ClusterTest(parameterized.TestCase):
         {name: value.shape for name, value in result.values.items()},
         {name: (8, 3, width) for name, width in _WIDTHS.items()},
       )
-    # The last export is of the last step, but for the one of the best.
+    # The last export is of the last evaluation, but for the one of the best.
     evaluations = job.evaluations()
-    step = (
-      min(evaluations, key=lambda step: evaluations[step]['loss'])
+    checkpoint = (
+      min(evaluations, key=lambda path: evaluations[path]['loss'])
       if exporter == 'best'
-      else max(evaluations)
+      else list(evaluations)[-1]
     )
     np.testing.assert_array_equal(
-      job.served_logits(export_dirs[-1]), job.ordinary_logits(step)
+      job.served_logits(export_dirs[-1]), job.ordinary_logits(checkpoint)
     )
 
   @parameterized.parameters(False, True)

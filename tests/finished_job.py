@@ -60,13 +60,21 @@ class FinishedJob(object):
     return {node.name: node.device for node in meta_graph.graph_def.node}
 
   def evaluations(self):
-    """Returns {step: {metric: value}} of what its evaluator has noted."""
-    directory, found = os.path.join(self.model_dir, 'eval'), {}
-    for name in os.listdir(directory):
-      for event in tf.train.summary_iterator(os.path.join(directory, name)):
-        for value in event.summary.value:
-          if value.HasField('simple_value'):
-            found.setdefault(event.step, {})[value.tag] = value.simple_value
+    """Returns {checkpoint: {metric: value}} of its evaluator, in its order.
+
+    A checkpoint may hold a later 'global_step' than its name says: workers go
+    on while the chief writes it.
+    """
+    directory, found, metrics = os.path.join(self.model_dir, 'eval'), {}, {}
+    (name,) = os.listdir(directory)
+    for event in tf.train.summary_iterator(os.path.join(directory, name)):
+      for value in event.summary.value:
+        if value.HasField('simple_value'):
+          metrics[value.tag] = value.simple_value
+        elif value.tag == 'checkpoint_path':  # Noted after the metrics.
+          (path,) = value.tensor.string_val
+          found[path.decode()] = dict(metrics, global_step=event.step)
+          metrics = {}
     return found
 
   def export_dirs(self, exporter):
@@ -74,11 +82,10 @@ class FinishedJob(object):
     parent = os.path.join(self.model_dir, 'export', exporter)
     return [os.path.join(parent, name) for name in sorted(os.listdir(parent))]
 
-  def ordinary_logits(self, step=None):
-    """Returns [8, 3] of the ordinary estimator, at the last step if None."""
+  def ordinary_logits(self, checkpoint=None):
+    """Returns [8, 3] of the ordinary estimator, of the last one if None."""
     rows = self.estimator(annotated=False).predict(
-      self.case.input_fn(),
-      checkpoint_path=step and f'{self.model_dir}/model.ckpt-{step}',
+      self.case.input_fn(), checkpoint_path=checkpoint
     )
     return np.array([row['logits'] for row in rows])
 
