@@ -91,7 +91,7 @@ def run(base_dir, annotated, version, tasks=None, strategy=''):
   command += [str(int(annotated)), str(version), strategy]
   processes = {}
   with contextlib.ExitStack() as stack:
-    for name, tf_config in _tf_configs(tasks or {}):
+    for name, tf_config in _tf_configs(tasks or {}, stack):
       log = stack.enter_context(
         open(os.path.join(base_dir, name + '.log'), 'w')
       )
@@ -101,6 +101,7 @@ def run(base_dir, annotated, version, tasks=None, strategy=''):
         env=dict(
           os.environ,
           PYTHONPATH=os.pathsep.join(filter(None, sys.path)),
+          TF_GRPC_REUSE_PORT='true',  # See _free_address.
           **tf_config,
         ),
         stdin=subprocess.DEVNULL,
@@ -111,13 +112,12 @@ def run(base_dir, annotated, version, tasks=None, strategy=''):
     _wait(processes, base_dir)
 
 
-def _tf_configs(tasks):
+def _tf_configs(tasks, stack):
   """Returns a list of (name of a task, its environment variables)."""
   if not tasks:
     return [('local', {})]
-  addresses = _free_addresses(sum(tasks.values()))
   cluster = {
-    task_type: [addresses.pop() for _ in range(number)]
+    task_type: [_free_address(stack) for _ in range(number)]
     for task_type, number in tasks.items()
   }
   if 'ps' in cluster:  # A strategy wants its evaluator in the cluster.
@@ -166,13 +166,16 @@ def _logs(base_dir):
   )
 
 
-def _free_addresses(number):
-  """Returns addresses on loopback that nobody listens on."""
-  with contextlib.ExitStack() as stack:
-    sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-    for sock in sockets:
-      sock.bind(('127.0.0.1', 0))
-    return ['127.0.0.1:%d' % sock.getsockname()[1] for sock in sockets]
+def _free_address(stack):
+  """Returns an address on loopback, which is kept from others by `stack`.
+
+  A task takes seconds to get there, and jobs may run side by side: its server
+  shares the port with a socket that does not listen.
+  """
+  sock = stack.enter_context(socket.socket())
+  sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+  sock.bind(('127.0.0.1', 0))
+  return '127.0.0.1:%d' % sock.getsockname()[1]
 
 
 def _steps_file(base_dir, task_type, task_id):
