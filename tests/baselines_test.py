@@ -4,6 +4,8 @@ The networks are linear, so that IG_i = (x_i - x'_i) * dF/dx_i, and of small
 whole numbers, so that float32 has room for all of it: equal means equal bits.
 """
 
+import warnings
+
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
@@ -254,8 +256,26 @@ class SameNamesTest(parameterized.TestCase):
     )
 
   def test_a_dict_beside_examples_is_processed(self):
+    with self.assertWarnsRegex(RuntimeWarning, r"\['size'\].*ColumnValues\("):
+      values = self._attribute('examples', {'size': [[3, 2]]})
+    np.testing.assert_array_equal(values, [[1, -6], [-4, 0]])
+
+  @parameterized.parameters(*_FORMS)
+  def test_column_values_are_processed(self, form):
+    baselines = tfda.ColumnValues(size=[[3, 2]])
+    with warnings.catch_warnings():
+      warnings.simplefilter('error')
+      values = self._attribute(form, baselines)
+    np.testing.assert_array_equal(values, [[1, -6], [-4, 0]])
+
+  @parameterized.product(form=list(_FORMS), strategy=('mean', 'median'))
+  def test_baselines_of_data_are_processed(self, form, strategy):
+    # Raw the two rows are [3, 1] and [2, 4]: processed [4, 0] and [2, 6], on
+    # average, and by the median, [3, 3].
+    batch = _FORMS[form]({'size': np.float32([[3, 1], [2, 4]])})
+    baselines = self.ig.baselines_of([batch], strategy)
     np.testing.assert_array_equal(
-      self._attribute('examples', {'size': [[3, 2]]}), [[1, -6], [-4, 0]]
+      self._attribute(form, baselines), [[1, -7], [-4, -1]]
     )
 
 

@@ -7,6 +7,7 @@ __version__ = '0.1.0'
 # Loaded when first used (PEP 562), since each brings packages that another use
 # of this one does without: readers run where tensorflow_estimator cannot.
 _MODULES = {
+  'ColumnValues': 'baselines',
   'DNNClassifierWithLayerAnnotations': 'estimators',
   'DNNClassifierWithLayerAnnotationsV2': 'estimators',
   'DNNRegressorWithLayerAnnotations': 'estimators',

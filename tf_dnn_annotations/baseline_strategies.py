@@ -4,6 +4,8 @@ import copy
 
 import numpy as np
 
+from tf_dnn_annotations import baselines
+
 # How many rows the medians are taken over at most, a uniform sample of all:
 # the standard error of a median of as many is about 1 % of a deviation.
 _MEDIAN_ROWS = 16384
@@ -23,8 +25,8 @@ def compute(model, batches, strategy, num_rows, seed):
     seed: int, of the random choice of rows.
 
   Returns:
-    For 'mean' and 'median' {column name: [width]}, processed values. For
-    'sample' a list of serialized tf.Examples, or a dict of raw features.
+    For 'mean' and 'median' `baselines.ColumnValues`, [width] each. For 'sample'
+    a list of serialized tf.Examples, or a dict of raw features.
 
   Raises:
     ValueError: no such strategy, or no examples.
@@ -58,10 +60,10 @@ def compute(model, batches, strategy, num_rows, seed):
   baseline = sums / count
   if strategy == 'median':
     baseline[numeric] = np.median(reservoir.rows, axis=0)
-  return {
-    name: baseline[part].astype(np.float32)
+  return baselines.ColumnValues(
+    (name, baseline[part].astype(np.float32))
     for name, part in model.column_slices.items()
-  }
+  )
 
 
 def _numeric_elements(model):

@@ -1,6 +1,17 @@
 """The points of a model's processed space that rows are compared with."""
 
+import warnings
+
 import numpy as np
+
+
+class ColumnValues(dict):
+  """{column name: array [width] or [n, width]}: processed values.
+
+  `attribute` takes any such dict as `baselines`. This class says that these are
+  processed values where a dict alone could be read in two ways: a numeric
+  column has the name of its feature.
+  """
 
 
 def points(model, baselines, is_dict, num_rows, output, max_rows):
@@ -26,8 +37,14 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
     return [model.point_of_zeros(output)]
   if isinstance(baselines, dict):
     keys, columns = set(baselines), {c.name for c in model.columns}
-    is_raw = keys == set(model.features) and (is_dict or not keys <= columns)
+    is_raw = (
+      not isinstance(baselines, ColumnValues)
+      and keys == set(model.features)
+      and (is_dict or not keys <= columns)
+    )
     if not is_raw and keys <= columns:
+      if not isinstance(baselines, ColumnValues):
+        _warn_of_raw_values(model, baselines)
       values = _processed(model, baselines, num_rows)
       return [model.points_of_columns(values, output, max_rows)]
     if not is_raw:
@@ -56,6 +73,27 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
       'for zeros in every processed column.'
     )
   return [points.rows(slice(k, k + 1)) for k in range(len(points.outputs))]
+
+
+def _warn_of_raw_values(model, baselines):
+  """Warns where what is taken for processed values may be meant as raw ones."""
+  normalized = [
+    column.name
+    for column in model.columns
+    if column.name in baselines
+    and column.name in model.features
+    and (column.config or {}).get('normalizer_fn')
+  ]
+  if normalized:
+    warnings.warn(
+      f'`baselines` are taken as processed values of the columns {normalized}, '
+      'after their normalizer_fn. If they are, say so: '
+      'tf_dnn_annotations.ColumnValues(baselines). For a raw example, give one '
+      'in the form of `examples`, with all features '
+      f'{sorted(model.features)}.',
+      RuntimeWarning,
+      stacklevel=4,
+    )
 
 
 def _is_single(value):

@@ -96,7 +96,8 @@ class IntegratedGradients(object):
         for all rows; k of them: the mean of the attributions over the k
         baselines. {column name: array [width] or [n, width]}: processed
         values, zeros in the columns left out; a dict that is a whole raw
-        example is taken as one if `examples` is a dict too.
+        example is taken as one if `examples` is a dict too, unless it is a
+        `tf_dnn_annotations.ColumnValues`.
       targets: which output of the model, a row: 'predicted' (the class of the
         highest logit), a class id, a class label, an array [n] of either, or
         'all'. For a regressor the index of an output; with only one,
@@ -127,9 +128,10 @@ class IntegratedGradients(object):
       TypeError: an argument or a feature of the wrong type.
 
     Warns:
-      RuntimeWarning: 'auto' did not meet `tolerance` on some rows, or the
-        output of some row is nearly that of its baseline, so that its
-        attributions cancel and mean little.
+      RuntimeWarning: 'auto' did not meet `tolerance` on some rows; the output
+        of some row is nearly that of its baseline, so that its attributions
+        cancel and mean little; or `baselines` are taken for processed values
+        where they may be raw ones.
     """
     model = self.model
     self._check_output(output)
