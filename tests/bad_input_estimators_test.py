@@ -2,10 +2,12 @@
 
 import functools
 import itertools
+import os
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
+import tensorflow.compat.v2 as tf2
 
 from tests import model_cases
 
@@ -146,16 +148,71 @@ class ForeignCheckpointTest(parameterized.TestCase):
     ):
       list(estimator.predict(case.input_fn(), checkpoint_path=path))
 
+  @parameterized.product(
+    version=(1, 2),
+    # What follows the path of a checkpoint, or its directory's.
+    wrong=(
+      ('.index', None, 'is one of its files'),
+      ('.data-00000-of-00001', None, 'is one of its files'),
+      (None, '', 'is a directory'),
+      (None, '/checkpoint', 'only tells which'),
+    ),
+  )
+  def test_path_of_no_checkpoint(self, version, wrong):
+    extension, name, message = wrong
+    right = _checkpoint(version, _CASE, ())
+    path = right + extension if extension else os.path.dirname(right) + name
+    estimator = _estimator(True, version, _CASE)
+    with self.assertRaisesRegex(
+      ValueError, f'`checkpoint_path` .*which {message}.*Give {right!r}'
+    ):
+      list(estimator.predict(_CASE.input_fn(), checkpoint_path=path))
+
+  @parameterized.parameters('model.ckpt-1', 'model.ckpt-1.index', '')
+  def test_no_such_checkpoint(self, name):
+    path = os.path.join(model_cases.make_directory(), name)
+    estimator = _estimator(True, 1, _CASE)
+    with self.assertRaisesRegex(
+      ValueError, '`checkpoint_path` .*Give what an estimator.s latest_check'
+    ):
+      list(estimator.predict(_CASE.input_fn(), checkpoint_path=path))
+
+
+class VersionTest(parameterized.TestCase):
+  """What only the other version's class takes is met with its name."""
+
+  def _estimator(self, version, **arguments):
+    return _estimator(True, version, _CASE, **arguments)
+
+  @parameterized.parameters(
+    (1, 'sum_over_batch_size', 'Use DNNClassifierWithLayerAnnotationsV2'),
+    (2, 'weighted_sum', r'Use DNNClassifierWithLayerAnnotations\.'),
+    (1, 'average', 'Invalid loss_reduction: average'),
+  )
+  def test_loss_reduction(self, version, loss_reduction, message):
+    with self.assertRaisesRegex(ValueError, message):
+      self._estimator(version, loss_reduction=loss_reduction)
+
+  def test_optimizer(self):
+    keras = tf2.keras.optimizers.get('SGD')
+    ours = tf.train.GradientDescentOptimizer(0.1)
+    input_fn = _CASE.input_fn('multi_class')
+    with self.assertRaisesRegex(
+      ValueError, 'Use DNNClassifierWithLayerAnnotationsV2'
+    ):
+      self._estimator(1, optimizer=keras).train(input_fn, steps=1)
+    with self.assertRaisesRegex(
+      ValueError, r'Use DNNClassifierWithLayerAnnotations\.'
+    ):
+      self._estimator(2, optimizer=ours).train(input_fn, steps=1)
+    self._estimator(1, optimizer=ours).train(input_fn, steps=1)
+
   @parameterized.parameters(1, 2)
-  def test_no_such_checkpoint_is_as_ordinary(self, version):
-    path = model_cases.make_directory() + '/model.ckpt-1'
-    errors = []
-    for annotated in (False, True):
-      estimator = _estimator(annotated, version, _CASE)
-      with self.assertRaises(ValueError) as raised:
-        list(estimator.predict(_CASE.input_fn(), checkpoint_path=path))
-      errors.append((type(raised.exception), str(raised.exception)))
-    self.assertEqual(*errors)
+  def test_misspelt_argument(self, version):
+    with self.assertRaisesRegex(TypeError, 'hiden_units'):
+      model_cases.estimator_class('binary', version, True)(
+        hiden_units=[2], feature_columns=_CASE.columns()
+      )
 
 
 @parameterized.named_parameters(

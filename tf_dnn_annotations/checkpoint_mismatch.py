@@ -1,6 +1,7 @@
 """Says in the terms of a model what a foreign checkpoint does not fit."""
 
 import json
+import os
 import re
 
 import tensorflow.compat.v1 as tf
@@ -15,6 +16,7 @@ _MODEL_VARIABLE = re.compile(
   r'^dnn/hiddenlayer_\d+/(?:kernel|bias|batchnorm_\d+/\w+)$'
   r'|^dnn/input_from_feature_columns/input_layer/[^/]+/embedding_weights$'
 )
+_FILE_OF_CHECKPOINT = re.compile(r'\.(?:index|meta|data-\d+-of-\d+)$')
 _OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
 
 
@@ -25,26 +27,49 @@ class ExplainingSaver(tf.train.Saver):
     """Restores `save_path`.
 
     Raises:
-      ValueError: the checkpoint was written by a model of another
-        configuration; names each column and layer that differs.
+      ValueError: there is no such checkpoint, or it was written by a model of
+        another configuration; names each column and layer that differs.
     """
+    _check_path(save_path)
     # Deferred until now, as a model_fn around ours may have added variables.
     self.build()
     # Asked before the restore and not after it failed: it does not always
     # fail. A resource variable takes another shape without complaint, and
     # nobody misses a layer that is in the checkpoint alone.
-    if tf.train.checkpoint_exists(save_path):
-      differences = _differences(sess.graph, save_path)
-      if differences:
-        raise ValueError(
-          '`checkpoint_path` must come from an estimator of the same '
-          f'configuration; got {save_path!r}, which differs:\n  '
-          + '\n  '.join(differences)
-          + '\nBuild this estimator with the `hidden_units`, '
-          '`feature_columns`, `n_classes` (or `label_dimension`) and '
-          '`batch_norm` of the one that wrote the checkpoint.'
-        )
+    differences = _differences(sess.graph, save_path)
+    if differences:
+      raise ValueError(
+        '`checkpoint_path` must come from an estimator of the same '
+        f'configuration; got {save_path!r}, which differs:\n  '
+        + '\n  '.join(differences)
+        + '\nBuild this estimator with the `hidden_units`, '
+        '`feature_columns`, `n_classes` (or `label_dimension`) and '
+        '`batch_norm` of the one that wrote the checkpoint.'
+      )
     super().restore(sess, save_path)
+
+
+def _check_path(path):
+  """Raises ValueError where `path` is not that of a checkpoint."""
+  path = tf.compat.as_str_any(path)
+  found, prefix = None, _FILE_OF_CHECKPOINT.sub('', path)
+  if prefix != path and tf.train.checkpoint_exists(prefix):
+    problem, found = 'is one of its files', prefix
+  elif tf.io.gfile.isdir(path):
+    problem, found = 'is a directory', tf.train.latest_checkpoint(path)
+  elif os.path.basename(path) == 'checkpoint' and tf.io.gfile.exists(path):
+    problem = 'only tells which is the latest'
+    found = tf.train.latest_checkpoint(os.path.dirname(path))
+  elif not tf.train.checkpoint_exists(path):
+    problem = 'does not exist'
+  else:
+    return
+  raise ValueError(
+    "`checkpoint_path` must be a checkpoint's path, such as "
+    f"'model/model.ckpt-100'; got {path!r}, which {problem}. Give "
+    + (repr(found) if found else "what an estimator's latest_checkpoint() says")
+    + '.'
+  )
 
 
 def _differences(graph, checkpoint_path):

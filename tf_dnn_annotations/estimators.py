@@ -24,6 +24,10 @@ from tf_dnn_annotations import annotations
 from tf_dnn_annotations import checkpoint_mismatch
 from tf_dnn_annotations import names
 
+_V1_REDUCTIONS = frozenset(tf.losses.Reduction.all())
+# tf.keras.losses.Reduction, which is Keras's and would have to be loaded.
+_V2_REDUCTIONS = frozenset(('auto', 'none', 'sum', 'sum_over_batch_size'))
+
 
 def _annotated(base):
   """Returns the constructor of a class derived from `base`, an estimator.
@@ -36,7 +40,11 @@ def _annotated(base):
 
   @functools.wraps(base.__init__)
   def __init__(self, *args, **kwargs):
-    bound = signature.bind(self, *args, **kwargs)
+    try:
+      bound = signature.bind(self, *args, **kwargs)
+    except TypeError:
+      base.__init__(self, *args, **kwargs)  # Says what is wrong as ever.
+      raise
     bound.apply_defaults()
     arguments = dict(bound.arguments)
     arguments.pop('self')
@@ -45,7 +53,11 @@ def _annotated(base):
     arguments['feature_columns'] = _checked_columns(
       arguments['feature_columns']
     )
-    base.__init__(self, **arguments)
+    try:
+      base.__init__(self, **arguments)
+    except ValueError as error:
+      _raise_if_of_the_other_version(base, arguments, 'loss_reduction', error)
+      raise
     self._model_fn = _annotating_model_fn(base, self._model_fn, arguments)
 
   return __init__
@@ -58,9 +70,13 @@ def _annotating_model_fn(base, ordinary_model_fn, arguments):
     if mode == mode_keys.ModeKeys.PREDICT and isinstance(features, dict):
       spec = _annotated_spec(base, arguments, features, labels, config)
     else:
-      spec = ordinary_model_fn(
-        features=features, labels=labels, mode=mode, config=config
-      )
+      try:
+        spec = ordinary_model_fn(
+          features=features, labels=labels, mode=mode, config=config
+        )
+      except ValueError as error:
+        _raise_if_of_the_other_version(base, arguments, 'optimizer', error)
+        raise
     if mode == mode_keys.ModeKeys.TRAIN or tf.distribute.has_strategy():
       return spec
     # The same saver as the ordinary estimator gets by default, but for its
@@ -104,6 +120,28 @@ def _annotated_spec(base, arguments, features, labels, config):
   return spec._replace(export_outputs=export_outputs)
 
 
+def _raise_if_of_the_other_version(base, arguments, name, error):
+  """Raises where an argument is what V2 takes in V1, or the other way round."""
+  value, is_v2 = arguments[name], base.__name__.endswith('V2')
+  if name == 'loss_reduction':
+    here, other = _V1_REDUCTIONS, _V2_REDUCTIONS
+    if is_v2:
+      here, other = other, here
+    is_of_other = isinstance(value, str) and value in other - here
+  elif isinstance(value, str) or callable(value):
+    is_of_other = False
+  else:
+    is_of_other = isinstance(value, tf.train.Optimizer) == is_v2
+  if is_of_other:
+    class_name = base.__name__.replace('V2', '') + 'WithLayerAnnotations'
+    here, other = 'V2' * is_v2, 'V2' * (not is_v2)
+    raise ValueError(
+      f'`{name}` must be one that {class_name}{here} takes; got {value!r}, '
+      f'which is for the {"V1" if is_v2 else "V2"} estimators. Use '
+      f'{class_name}{other}.'
+    ) from error
+
+
 def _checked_columns(feature_columns):
   """Returns `feature_columns` as a tuple; raises where a name is not unique."""
   if isinstance(feature_columns, dict) or hasattr(feature_columns, 'name'):
@@ -135,6 +173,9 @@ def _checked_columns(feature_columns):
 
 class DNNClassifierWithLayerAnnotations(dnn.DNNClassifier):
   """A `tf.compat.v1.estimator.DNNClassifier` with annotated exports.
+
+  In TensorFlow 2 `tf.estimator.DNNClassifier` is another class, whose drop-in
+  is `DNNClassifierWithLayerAnnotationsV2`.
 
   Takes the arguments of `DNNClassifier` with the same defaults, trains,
   evaluates and predicts the same, and reads and writes the same checkpoints.
