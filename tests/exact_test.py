@@ -227,6 +227,24 @@ class ActivationTest(parameterized.TestCase):
     ('shifted', lambda z: tf.nn.relu(z - 1.0), False),
     ('swish', lambda z: z * tf.sigmoid(z), False),
     ('softplus', tf.nn.softplus, False),
+    ('scaled', lambda z: 2.0 * tf.nn.relu(z) - 1.0, True),
+    ('scaled_in_a_row', lambda z: tf.nn.relu(z) * tf.constant([[2.0]]), True),
+    (
+      'scaled_by_unit',
+      lambda z: tf.nn.relu(z) * (1.0 + tf.range(float(z.shape[1]))),
+      True,
+    ),
+    (
+      'shifted_by_unit_in_a_row',
+      lambda z: tf.nn.relu(z) + tf.ones([1, int(z.shape[1])]),
+      True,
+    ),
+    # Of each row alone, or drawn at each call: no network of constants.
+    (
+      'of_the_row',
+      lambda z: tf.nn.relu(z) * tf.reduce_mean(z, 1, keepdims=True),
+      False,
+    ),
   )
   def test_is_recognized_or_integrated(self, activation_fn, is_recognized):
     estimator = tfda.DNNClassifierWithLayerAnnotations(
@@ -262,6 +280,44 @@ class ActivationTest(parameterized.TestCase):
     self.assertGreater(scale, 0.1)
     error = np.abs(auto.values['x'] - fine.values['x'])
     self.assertLess(np.max(error), 2e-3 * scale)
+
+  @parameterized.named_parameters(
+    (
+      'random',
+      lambda z: tf.nn.relu(z) * tf.random.uniform([int(z.shape[1])]),
+      r'random.*no constant',
+    ),
+    (
+      'six_of_one_unit',
+      lambda z: tf.nn.relu(z) * tf.ones([6]),
+      'spread over more',
+    ),
+    (
+      'rows_of_a_batch',
+      lambda z: tf.nn.relu(z) * tf.constant([[1.0], [2.0]]),
+      'rows of a batch',
+    ),
+  )
+  def test_is_not_taken_for_a_network(self, activation_fn, message):
+    estimator = tfda.DNNClassifierWithLayerAnnotations(
+      hidden_units=[1],
+      feature_columns=[tf.feature_column.numeric_column('x')],
+      activation_fn=activation_fn,
+      model_dir=network_export.new_dir(),
+    )
+    estimator.train(
+      lambda: ({'x': tf.ones([2, 1])}, tf.constant([[0], [1]])), steps=1
+    )
+    export_dir = estimator.export_saved_model(
+      network_export.new_dir(),
+      tf.estimator.export.build_parsing_serving_input_receiver_fn(
+        {'x': tf.io.FixedLenFeature([1], tf.float32)}
+      ),
+    )
+    with tfda.IntegratedGradients(export_dir) as ig:
+      self.assertRegex(ig.model.unrecognized, message)
+      with self.assertRaisesRegex(ValueError, message):
+        ig.attribute({'x': [1.0, 2.0]}, method='exact')
 
 
 if __name__ == '__main__':

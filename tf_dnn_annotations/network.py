@@ -26,6 +26,8 @@ _AFFINE = {
   'Sub': lambda scale, shift, c: (scale, shift - c),
 }
 _NOT_COMMUTATIVE = ('RealDiv', 'Sub', 'BiasAdd')
+# Operations with a state, which nothing changes in a model that is served.
+_VARIABLES = ('Variable', 'VariableV2', 'VarHandleOp', 'ReadVariableOp')
 
 
 class UnrecognizedError(ValueError):
@@ -69,11 +71,15 @@ def read(columns, logits, run_fn):
     tensor = _skip(tensor, _IDENTITIES)
     pre_activation = tensor
     inner, kernel, bias = _dense_layer(tensor, data)
+    if kernels and kernel.shape.as_list()[1:] != list(kernels[-1].shape[:1]):
+      raise UnrecognizedError(
+        f'the units of {tensor.name!r} are spread over more of them'
+      )
     if _is_columns(inner, columns):
       break
     # z = (scale * activation(z of the layer before) + shift) @ kernel + bias
     activation, scale, shift, tensor = _elementwise(inner, data, run_fn)
-    kernel, bias = (run_fn(t).astype(np.float64) for t in (kernel, bias))
+    kernel, bias = (_constant(t, run_fn) for t in (kernel, bias))
     scale = np.broadcast_to(scale, kernel.shape[:1])
     shift = np.broadcast_to(shift, kernel.shape[:1])
     activations.append(activation)
@@ -162,7 +168,13 @@ def _elementwise(tensor, data, run_fn):
   while tensor.op.type in _AFFINE and not _is_dense_layer(tensor):
     op = tensor.op
     tensor, constant = _data_and_constant(op, data, tuple(_AFFINE))
-    steps.append((_AFFINE[op.type], run_fn(constant).astype(np.float64)))
+    constant = _constant(constant, run_fn)
+    # One for each unit, or one for all; not one for each row.
+    if constant.shape[:-1].count(1) != max(0, constant.ndim - 1):
+      raise UnrecognizedError(
+        f'the operation {op.name!r} treats the rows of a batch differently'
+      )
+    steps.append((_AFFINE[op.type], constant.reshape(constant.shape[-1:])))
     tensor = _skip(tensor, _IDENTITIES)
   scale, shift = 1.0, 0.0
   for step, constant in reversed(steps):
@@ -172,6 +184,24 @@ def _elementwise(tensor, data, run_fn):
     activation = _ACTIVATIONS[tensor.op.type](tensor.op)
     tensor = tensor.op.inputs[0]
   return activation, scale, shift, tensor
+
+
+def _constant(tensor, run_fn):
+  """Returns the value of a tensor, in float64, that is always the same."""
+  stack, seen = [tensor.op], {tensor.op.name}
+  while stack:
+    op = stack.pop()
+    is_variable = op.type in _VARIABLES
+    # What is fed, or drawn at random.
+    if 'Placeholder' in op.type or (op.op_def.is_stateful and not is_variable):
+      raise UnrecognizedError(
+        f'{tensor.name!r} depends on the operation {op.name!r} ({op.type}), '
+        'so that it is no constant'
+      )
+    new = {source.op.name: source.op for source in op.inputs}
+    stack += [op for name, op in new.items() if name not in seen]
+    seen |= set(new)
+  return run_fn(tensor).astype(np.float64)
 
 
 def _is_dense_layer(tensor):
