@@ -231,7 +231,7 @@ class ActivationTest(parameterized.TestCase):
     ('scaled_in_a_row', lambda z: tf.nn.relu(z) * tf.constant([[2.0]]), True),
     (
       'scaled_by_unit',
-      lambda z: tf.nn.relu(z) * (1.0 + tf.range(float(z.shape[1]))),
+      lambda z: tf.nn.relu(z) * (1.0 + tf.range(float(int(z.shape[1])))),
       True,
     ),
     (

@@ -1,5 +1,7 @@
 """The exact sum equals the integral, on every kind of network and path."""
 
+import tracemalloc
+
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
@@ -202,18 +204,49 @@ class SummedTest(parameterized.TestCase):
     back, _ = self.integrate(network, end, start, output, np.eye(3), targets)
     np.testing.assert_allclose(there, back, atol=_FLOAT32)
 
-  @parameterized.parameters(1, 20, 200, 3000)
+  @parameterized.parameters(1, 20, 200, 3000, 1e6)
   def test_saturated_softmax(self, size):
     # One region in which the logits move far: many nodes are needed. Of two
     # classes the probability is the sigmoid of the difference of the logits.
     start, end = size * np.array([[[1.0, -1.0]], [[-1.0, 1.1]]])
-    change = 1 / (1 + np.exp(-2.1 * size)) - 1 / (1 + np.exp(2.0 * size))
+    with np.errstate(over='ignore'):
+      change = 1 / (1 + np.exp(-2.1 * size)) - 1 / (1 + np.exp(2.0 * size))
     network = piecewise_linear.Network((), (), ())
     integrals, _ = self.integrate(
       network, start, end, 'probabilities', np.eye(2), np.array([1])
     )
     self.assertAlmostEqual(
       np.sum(integrals[0, 0] * (end - start)), change, places=7
+    )
+
+  @parameterized.parameters(10.0, 1e3, 1e6, 1e9, 1e12)
+  def test_softmax_of_large_logits(self, size):
+    # The first and the last of ten classes stay near each other, while others
+    # come from far and go far; memory does not grow with how far.
+    random = np.random.RandomState(9)
+    start, end = random.randn(2, 300, 10) * size
+    start[:, 9] = start[:, 0] + random.randn(300)
+    end[:, 9] = end[:, 0] + random.randn(300)
+    network = piecewise_linear.Network((), (), ())
+    tracemalloc.start()
+    integrals, _ = self.integrate(
+      network, start, end, 'probabilities', np.eye(10), None
+    )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    self.assertLess(peak, 100 << 20)
+
+    def probabilities(z):
+      exps = np.exp(z - z.max(axis=1, keepdims=True))
+      return exps / exps.sum(axis=1, keepdims=True)
+
+    sums = np.sum(integrals * (end - start)[:, np.newaxis], axis=2)
+    # The logits themselves are known to a rounding of the largest.
+    np.testing.assert_allclose(
+      sums,
+      probabilities(end) - probabilities(start),
+      rtol=0,
+      atol=1e-6 + 10 * size * 2.0**-52,
     )
 
   def test_same_bits_twice(self):

@@ -1,5 +1,7 @@
 """How an output of the head weighs the logits on a region of a path."""
 
+import collections
+
 import numpy as np
 
 # Quadrature nodes for softmax on a region, by how many there may be.
@@ -9,6 +11,17 @@ _NODES = [np.polynomial.legendre.leggauss(n) for n in _NUM_NODES]
 # A region over which the logits move further apart than this is cut into
 # pieces over which they do not: what 128 nodes are good for.
 _MOST_SPREAD = 64.0
+
+# exp(-_UNLIKELY) is nothing beside 1 in float64.
+_UNLIKELY = 45.0
+
+# Logits of 1e16 have no digits left for what softmax asks of them: halving
+# their regions ends there.
+_MOST_HALVINGS = 48
+
+# Probabilities at nodes that are held at once, 8 MB of float64; several arrays
+# of that size are at work.
+_MOST_KEPT = 1 << 20
 
 # -log of the bound on the quadrature's error, 1e-9.
 _MINUS_LOG_ERROR = 20.7
@@ -127,42 +140,109 @@ class Head(object):
     Review 50, 2008, theorem 4.5.
     """
     shape = low.shape
-    low, high = (end.reshape(-1, shape[-1]) for end in (low, high))
-    change = high - low
-    spread = np.maximum(np.ptp(change, axis=-1), 1e-3)
-    halvings = np.ceil(np.log2(np.maximum(spread / _MOST_SPREAD, 1)))
-    needed = _MINUS_LOG_ERROR / (
-      2 * np.arcsinh(2 * np.pi * 2.0**halvings / spread)
-    )
-    which = np.searchsorted(_NUM_NODES[:-1], needed)
-    parts = []
-    for halving, i in sorted(set(zip(halvings.tolist(), which.tolist()))):
-      (index,) = np.nonzero((halvings == halving) & (which == i))
-      num_pieces = int(2**halving)
-      nodes, weights = _NODES[i]
-      pieces = np.arange(num_pieces)[:, np.newaxis]
-      position = ((pieces + (nodes + 1) / 2) / num_pieces).ravel()
-      parts.append(
-        (
-          index,
-          np.tile(weights / 2 / num_pieces, num_pieces),
-          self._probabilities(
-            low[index] + position[:, np.newaxis, np.newaxis] * change[index]
-          ),
-        )
-      )
+    pieces = _pieces(low.reshape(-1, shape[-1]), high.reshape(-1, shape[-1]))
+    kept = None
+    if sum(piece.size for piece in pieces) <= _MOST_KEPT:
+      kept = [self._at_nodes(piece) for piece in pieces]
 
     def mean(chosen):
       chosen = np.repeat(chosen, shape[1])
-      result = np.empty_like(low)
-      for index, weights, probabilities in parts:
-        target = chosen[index]
-        row = np.arange(len(index))
-        # [nodes, regions]
+      result = np.zeros((len(chosen), shape[-1]))
+      for i, piece in enumerate(pieces):
+        probabilities = kept[i] if kept else self._at_nodes(piece)
+        target = chosen[piece.regions]
+        row = np.arange(len(target))
+        weights = _NODES[piece.rule][1] / 2 * piece.share
         weighted = weights[:, np.newaxis] * probabilities[:, row, target]
         sums = -np.einsum('qr,qrk->rk', weighted, probabilities)
         sums[row, target] += weighted.sum(axis=0)
-        result[index] = sums
+        if piece.share == 1:
+          result[piece.regions] = sums
+        else:  # A region comes several times.
+          np.add.at(result, piece.regions, sums)
       return result.reshape(shape)
 
     return mean
+
+  def _at_nodes(self, piece):
+    """Returns the probabilities [nodes, regions, classes]."""
+    position = (_NODES[piece.rule][0] + 1) / 2
+    return self._probabilities(
+      piece.low + position[:, np.newaxis, np.newaxis] * piece.change
+    )
+
+
+class _Piece(
+  collections.namedtuple(
+    '_Piece', ['regions', 'low', 'change', 'share', 'rule']
+  )
+):
+  """Parts of regions that are integrated by the same rule.
+
+  Attributes:
+    regions: int [m], whose parts they are.
+    low, change: [m, classes], the logits where the parts begin, and by how much
+      they change.
+    share: how long a part is, of its region.
+    rule: index of `_NODES`.
+  """
+
+  __slots__ = ()
+
+  @property
+  def size(self):
+    """How many probabilities are taken."""
+    return _NUM_NODES[self.rule] * self.low.size
+
+
+def _pieces(low, high):
+  """Returns `_Piece`s that together are the regions from `low` to `high`.
+
+  Args:
+    low, high: [m, classes], the logits at the ends.
+  """
+  pieces, regions = [], np.arange(len(low))
+  for level in range(_MOST_HALVINGS + 1):
+    change = high - low
+    spread = np.ptp(change, axis=-1)
+    (is_wide,) = np.nonzero(spread > _MOST_SPREAD)
+    spread[is_wide] = _spread_of_likely(low[is_wide], high[is_wide])
+    is_last = level == _MOST_HALVINGS
+    is_done = (spread <= _MOST_SPREAD) | is_last
+    needed = _MINUS_LOG_ERROR / (
+      2 * np.arcsinh(2 * np.pi / np.maximum(spread, 1e-3))
+    )
+    rules = np.searchsorted(_NUM_NODES[:-1], needed)
+    for rule in np.unique(rules[is_done]):
+      (index,) = np.nonzero(is_done & (rules == rule))
+      # In blocks, which bound the memory that the nodes take.
+      block = max(1, _MOST_KEPT // (_NUM_NODES[rule] * low.shape[1]))
+      for first in range(0, len(index), block):
+        some = index[first : first + block]
+        pieces.append(
+          _Piece(regions[some], low[some], change[some], 0.5**level, rule)
+        )
+    if is_done.all():
+      break
+    low, high, regions = (z[~is_done] for z in (low, high, regions))
+    middle = low + (high - low) / 2
+    low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+    regions = np.concatenate([regions, regions])
+  return pieces
+
+
+def _spread_of_likely(low, high):
+  """Returns the spread of the changes of the logits that matter.
+
+  A class whose logit is far below another's at both ends, and so in between,
+  has no share in the probabilities.
+  """
+  row = np.arange(len(low))
+  top = np.argmax(low + high, axis=-1)
+  is_likely = np.zeros(low.shape, bool)
+  for end in (low, high):
+    is_likely |= end > (end[row, top] - _UNLIKELY)[:, np.newaxis]
+  change = high - low
+  return np.where(is_likely, change, -np.inf).max(axis=-1) - np.where(
+    is_likely, change, np.inf
+  ).min(axis=-1)
