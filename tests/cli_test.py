@@ -396,6 +396,21 @@ class CliTest(parameterized.TestCase):
     (['inspect', 'model', '--jsn'], 'no flag --jsn; did you mean --json?'),
     (['attribute', 'model', '--output=o.csv'], 'required: --examples'),
     (['attribute', 'model', '--examples=x'], 'required: --output'),
+    (['attribute', 'model'], 'are required: --examples, --output. See tf_dnn_'),
+    (
+      ['attribute', 'model', '--exmples=x', '--output=o.csv'],
+      'attribute: error: no flag --exmples; did you mean --examples? See',
+    ),
+    (
+      ['attribute', 'model', '--example', 'x', '--output=o.csv'],
+      'no flag --example; did you mean --examples?',
+    ),
+    (
+      ['attribute', 'model', '--examples=x', '--outptu=o.csv'],
+      'no flag --outptu; did you mean --output?',
+    ),
+    (['inspect', 'model', '--comand'], 'no flag --comand; check the spelling'),
+    (['inspect', 'model', '--hlep'], 'no flag --hlep; did you mean --help?'),
     (['--output=o.txt'], 'end in one of .jsonl, .csv, .jsonl.gz, .csv.gz; got'),
     (['--output=o.csv', '--num-steps=4'], 'did you mean --num_steps?'),
     (['--output=o.csv', '--num_steps=0'], "whole number from 1 up; got '0'"),
@@ -427,6 +442,7 @@ class CliTest(parameterized.TestCase):
     (['--help'], ['EXPORT_DIR', 'inspect ', 'attribute ', 'A first look:']),
     (['inspect', '-h'], ['EXPORT_DIR', '--json', '--debug']),
     (['attribute', '--help'], ['--examples', '--by', 'gap', 'Examples:']),
+    (['attribute', '--help'], ["and the mean of another's; or 'sample'"]),
     (['--version'], [tfda.__version__]),
   )
   def test_help_comes_at_once(self, arguments, words):
@@ -434,7 +450,7 @@ class CliTest(parameterized.TestCase):
     stdout, stderr = self._run(*arguments, first_on_path='path')
     self.assertEqual(stderr, '')
     for word in words:
-      self.assertIn(word, stdout)
+      self.assertIn(word, ' '.join(stdout.split()))
     self.assertLessEqual(max(map(len, stdout.splitlines())), 80)
 
   @parameterized.parameters(

@@ -17,6 +17,9 @@ PROGRAM = 'tf_dnn_annotations'
 COMMANDS = ('inspect', 'attribute')
 USAGE_ERROR = 2  # The exit code.
 
+# argparse is not told, as it would miss the flag where it was misspelt.
+_REQUIRED = ('examples', 'output')
+
 _DESCRIPTION = """\
 Explains the predictions of a SavedModel that was exported from a
 DNNClassifierWithLayerAnnotations or one of its siblings: how much did each
@@ -184,7 +187,6 @@ def _add_attribute_flags(parser):
   files.add_argument(
     '--examples',
     metavar='FILES',
-    required=True,
     help=(
       'paths or globs, separated by commas (quote globs): *.csv or *.tsv with '
       'a header of feature keys, or TFRecords of tf.Examples; gzipped or not'
@@ -193,7 +195,6 @@ def _add_attribute_flags(parser):
   files.add_argument(
     '--output',
     metavar='FILE',
-    required=True,
     type=_output_path,
     help=(
       f'file to write, *{", *".join(attribution_files.EXTENSIONS)}; it '
@@ -205,9 +206,10 @@ def _add_attribute_flags(parser):
     metavar='FILES',
     help=(
       'examples to compare with, as for --examples (default: zero in every '
-      'column); of several, the mean of the attributions is taken. Or '
-      "'mean' or 'median', of each column's values, or 'sample', 100 examples "
-      'taken at random, all of --baseline_examples'
+      'column); of several, the mean of the attributions is taken. Or, of '
+      "--baseline_examples: 'mean', of each column's values; 'median', of a "
+      "numeric column's values, and the mean of another's; or 'sample', 100 "
+      'examples taken at random'
     ),
   )
   files.add_argument(
@@ -365,20 +367,26 @@ def parsed(argv):
       + _suggestion(words[0], COMMANDS, there_are)
     )
   arguments, unknown = parser.parse_known_args(words)
+  parser.prog += f' {arguments.command}'
   if unknown:
     flag = unknown[0].split('=')[0]
-    known = [f'--{name}' for name in vars(arguments)]
-    parser.prog += f' {arguments.command}'
+    # Of what is parsed, these are no flags; and help is not parsed.
+    names = set(vars(arguments)) - {'command', 'export_dir'} | {'help'}
+    known = [f'--{name}' for name in sorted(names)]
     parser.error(
       f'no flag {flag}; ' + _suggestion(flag, known, 'check the spelling')
       if flag.startswith('-')
       else f'one EXPORT_DIR is enough; got {unknown[0]!r} too. Quote globs'
     )
+  absent = [
+    f'--{name}' for name in _REQUIRED if getattr(arguments, name, '') is None
+  ]
+  if absent:
+    parser.error(f'the following arguments are required: {", ".join(absent)}')
   if (
     getattr(arguments, 'baseline_examples', None)
     and arguments.baselines not in STRATEGIES
   ):
-    parser.prog += f' {arguments.command}'
     parser.error(
       '--baseline_examples is for --baselines='
       f'{" or --baselines=".join(STRATEGIES)}. Name files of baselines with '
