@@ -180,6 +180,17 @@ class ExampleFilesTest(parameterized.TestCase):
       ],
     )
 
+  def test_the_list_separator_is_a_remedy_where_there_are_lists(self):
+    path = self._write('x.csv', 'count,any\n1,2|3\n1;2,2\n')
+    records = self._records(path, list_separator='')
+    with self.assertRaisesRegex(ValueError, "--list_separator .* now it is ''"):
+      next(records)
+    records = self._records(path)
+    next(records)
+    with self.assertRaisesRegex(ValueError, "'1;2' is not of type") as caught:
+      next(records)
+    self.assertNotIn('--list_separator', str(caught.exception))
+
   def test_files_are_read_only_as_far_as_asked(self):
     good = self._write('x.csv', 'age\n1\n2\nthree\n')
     records = self._records(good, self._path('absent.csv'))
@@ -194,7 +205,11 @@ class ExampleFilesTest(parameterized.TestCase):
     ('count\n9223372036854775808\n', 'is not of type int64'),
     ('count\ninf\n', 'is not of type int64'),
     ('member\nyes\n', 'is not of type bool'),
-    ('pair\n1|x\n', r"'1\|x' is not of type float32"),
+    (
+      'pair\n1|x\n',
+      r"'1\|x' is not of type float32.*--list_sep.* now it is '\|'",
+    ),
+    ('colors,any\na,1;2\n', "'1;2' is not of type float32.*--list_separator"),
     ('age,name\n1,a\n2\n', 'line 3: 1 cells; the header has 2.*Quote'),
     ('age,name\n1,a,b\n', 'line 2: 3 cells; the header has 2'),
     ('age,age\n1,2\n', r'more than once. Give every column'),

@@ -218,10 +218,18 @@ def _csv_records(path, delimiter, csv_format):
       try:
         _add_cell(example, key, feature, row[i], csv_format.list_separator)
       except (ValueError, OverflowError) as error:
+        remedy = (
+          'Leave a missing value empty, or say with --missing what stands for '
+          'one.'
+        )
+        if _takes_many(feature):
+          remedy += (
+            ' --list_separator tells what is between several values; now it is '
+            f'{csv_format.list_separator!r}.'
+          )
         raise ValueError(
           f'{place}, column {key!r}: {row[i]!r} is not of '
-          f'type {feature.dtype.name}. Leave a missing value empty, or say '
-          'with --missing what stands for one.'
+          f'type {feature.dtype.name}. {remedy}'
         ) from error
     yield Record(example.SerializeToString(), place)
 
@@ -256,12 +264,8 @@ def _check_header(path, header, csv_format):
 
 def _add_cell(example, key, feature, cell, list_separator):
   """Adds to `example` what the text of a cell says of `feature`."""
-  takes_many = feature.is_sparse or feature.shape is None
-  if not takes_many:
-    takes_many = any(dimension != 1 for dimension in feature.shape)
-  texts = (
-    cell.split(list_separator) if takes_many and list_separator else [cell]
-  )
+  is_list = list_separator and _takes_many(feature)
+  texts = cell.split(list_separator) if is_list else [cell]
   # A tf.Example knows three types only.
   dtype, value = feature.dtype, example.features.feature[key]
   if dtype == tf.string:
@@ -274,6 +278,12 @@ def _add_cell(example, key, feature, cell, list_separator):
     value.int64_list.value.extend(_parsed_int(text) for text in texts)
   else:
     raise ValueError(f'a {dtype.name} cannot be read from CSV')
+
+
+def _takes_many(feature):
+  if feature.is_sparse or feature.shape is None:
+    return True
+  return any(dimension != 1 for dimension in feature.shape)
 
 
 def _parsed_int(text):
