@@ -1,8 +1,11 @@
 """The wire contract: what the annotations of a SavedModel say, and are."""
 
+import dataclasses
 import functools
 import json
+import os
 import re
+import shutil
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -10,6 +13,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.eager import context
 
 from tests import model_cases
@@ -414,35 +418,271 @@ class _NumberedColumn(model_cases.SquareColumn):
     return f'column/{self._number}'
 
 
+@dataclasses.dataclass(frozen=True)
+class _FrozenColumn(model_cases.SquareColumn):
+  """A dataclass, which compares by its class too, and refuses to be set."""
+
+  _key: str
+
+
+class _GuardedColumn(model_cases.SquareColumn):
+  """Keeps in slots what must not be set again."""
+
+  __slots__ = ('__power', 'not_set')
+
+  def __init__(self, key, power):
+    object.__setattr__(self, '_key', key)
+    object.__setattr__(self, '_GuardedColumn__power', power)
+
+  def __setattr__(self, name, value):
+    raise AttributeError(name)
+
+  @property
+  def name(self):
+    return f'{self._key}_to_the_{self.__power}'
+
+  def transform_feature(self, transformation_cache, state_manager):
+    feature = transformation_cache.get(self._key, state_manager)
+    return feature**self.__power
+
+
+class _NarrowColumn(model_cases.SlottedColumn):
+  """Is made of fewer arguments than it has fields."""
+
+  def __new__(cls, key):
+    return super().__new__(cls, key, 0.5)
+
+
+class _LazyColumn(model_cases.SquareColumn):
+  """Knows its width when the model is built."""
+
+  @property
+  def name(self):
+    return self._key + '_twice'
+
+  def create_state(self, state_manager):
+    self._width = 2
+
+  @property
+  def variable_shape(self):
+    return tf.TensorShape([self._width])
+
+  def get_dense_tensor(self, transformation_cache, state_manager):
+    return tf.tile(transformation_cache.get(self._key, state_manager), [1, 2])
+
+
+class _NetworkColumn(model_cases.SquareColumn):
+  """A small network, its layers named as those of the DNN."""
+
+  @property
+  def name(self):
+    return self._key + '_network'
+
+  def get_dense_tensor(self, transformation_cache, state_manager):
+    tensor = transformation_cache.get(self._key, state_manager)
+    for layer in ('hiddenlayer_0', 'hiddenlayer_2', 'logits'):
+      with tf.name_scope(layer):
+        tensor = tf.nn.bias_add(tf.matmul(tensor, [[3.0]]), [1.0])
+    with tf.name_scope('logits'):  # What is not used is no layer either.
+      tf.nn.bias_add(tensor, [1.0])
+    return tensor
+
+
+class _OwnerColumn(model_cases.SquareColumn):
+  """A feature times a variable, which others share."""
+
+  @property
+  def name(self):
+    return self._key + '_times_table'
+
+  def create_state(self, state_manager):
+    state_manager.create_variable(
+      self, 'table', [1], initializer=tf.constant_initializer(2.0)
+    )
+
+  def _table(self, state_manager):
+    return state_manager.get_variable(self, 'table')
+
+  def get_dense_tensor(self, transformation_cache, state_manager):
+    feature = transformation_cache.get(self._key, state_manager)
+    return feature * self._table(state_manager)
+
+
+class _BorrowerColumn(_OwnerColumn):
+  def __init__(self, key, owner):
+    super().__init__(key)
+    self._owner = owner
+
+  @property
+  def name(self):
+    return self._key + '_times_borrowed_table'
+
+  def create_state(self, state_manager):
+    pass
+
+  def _table(self, state_manager):
+    return state_manager.get_variable(self._owner, 'table')
+
+
+def _owner_and_borrower(key):
+  owner = _OwnerColumn(key)
+  return [owner, _BorrowerColumn(key, owner)]
+
+
+# Columns of a user's own, and what they give for a feature.
+_OWN_COLUMNS = {
+  'frozen': (lambda key: [_FrozenColumn(key)], [lambda x, _: x**2]),
+  'guarded': (lambda key: [_GuardedColumn(key, 3)], [lambda x, _: x * x * x]),
+  'narrow': (lambda key: [_NarrowColumn(key)], [lambda x, _: x / 2]),
+  'lazy': (
+    lambda key: [_LazyColumn(key)],
+    [lambda x, _: np.concatenate([x, x], 1)],
+  ),
+  'network': (
+    lambda key: [_NetworkColumn(key)],
+    [lambda x, _: 27 * x + 13],
+  ),
+  'shared': (
+    _owner_and_borrower,
+    [lambda x, table: x * table, lambda x, table: x * table],
+  ),
+}
+
+
+class _NoConfigColumn(model_cases.SquareColumn):
+  def get_config(self):
+    raise ValueError('A user would not say.')
+
+
+def _estimator(columns, version, annotated, model_dir):
+  return model_cases.estimator_class('binary', version, annotated)(
+    hidden_units=[4, 3], feature_columns=columns, model_dir=model_dir
+  )
+
+
+def _trained(columns, features, version=1, annotated=True):
+  """Returns an estimator that was trained on dense `features`."""
+  estimator = _estimator(
+    columns, version, annotated, model_cases.make_directory()
+  )
+  labels = model_cases.HEADS['binary'][0]
+  return estimator.train(
+    lambda: tf.data.Dataset.from_tensors((features, labels)), steps=1
+  )
+
+
+def _exported(estimator, features):
+  """Exports an estimator of dense `features`."""
+
+  def receiver_fn():
+    receivers = {
+      f'receiver_{i}': tf.placeholder(
+        tf.as_dtype(value.dtype), (None,) + value.shape[1:]
+      )
+      for i, (_, value) in enumerate(sorted(features.items()))
+    }
+    return tf.estimator.export.ServingInputReceiver(
+      dict(zip(sorted(features), receivers.values())), receivers
+    )
+
+  return _Export(
+    tf.compat.as_text(
+      estimator.export_saved_model(model_cases.make_directory(), receiver_fn)
+    )
+  )
+
+
+class OwnColumnsTest(parameterized.TestCase):
+  @parameterized.product(name=sorted(_OWN_COLUMNS), version=[1, 2])
+  def test_is_annotated_and_predicts_as_ordinary(self, name, version):
+    make_columns, expected_fns = _OWN_COLUMNS[name]
+    # Numbers of few bits: what the columns make of them is exact.
+    x = np.float32([[-2], [1], [0.5], [3], [0], [4], [-0.25], [8]])
+    model_dir = _trained(make_columns('x'), {'x': x}, version, False).model_dir
+    # As where they are re-exported: no graph was built with these columns.
+    estimator, ordinary = (
+      _estimator(make_columns('x'), version, annotated, model_dir)
+      for annotated in (True, False)
+    )
+    predictions = [
+      [
+        row['logits']
+        for row in each.predict(lambda: tf.data.Dataset.from_tensors({'x': x}))
+      ]
+      for each in (estimator, ordinary)
+    ]
+    np.testing.assert_array_equal(*predictions)
+
+    export = _exported(estimator, {'x': x})
+    feed = {export.inputs['receiver_0'].name: x}
+    tables = [
+      value for key, value in export.variables().items() if 'table' in key
+    ]
+    self.assertLen(tables, 1 if name == 'shared' else 0)
+    columns = make_columns('x')
+    self.assertCountEqual(export.processed, [column.name for column in columns])
+    for column, expected_fn in zip(columns, expected_fns):
+      np.testing.assert_array_equal(
+        export.session.run(export.processed[column.name].name, feed),
+        expected_fn(x, *(tables or [None])),
+      )
+    logits = export.session.run(export.outputs['logits'].name, feed)
+    np.testing.assert_allclose(logits, predictions[1], rtol=1e-6)
+    self.assertLen([o for o in export.outputs if 'hidden_layers' in o], 2)
+
+  @parameterized.parameters(1, 2)
+  def test_that_cannot_tell_its_config(self, version):
+    features = {'x': np.float32(np.ones([8, 1]))}
+    export = _exported(
+      _trained([_NoConfigColumn('x')], features, version), features
+    )
+    (description,) = export.descriptions
+    self.assertEqual(description['class_name'], '_NoConfigColumn')
+    self.assertIsNone(description['config'])
+
+
+class SignatureAloneTest(parameterized.TestCase):
+  """The signature is enough, where a tool dropped the collections."""
+
+  @parameterized.parameters(1, 2)
+  def test_exact_attributions(self, version):
+    whole = model_cases.annotated_export('mixed', version=version)
+    stripped = os.path.join(model_cases.make_directory(), 'stripped')
+    shutil.copytree(whole, stripped)
+    path = os.path.join(stripped, 'saved_model.pb')
+    saved_model = saved_model_pb2.SavedModel()
+    with open(path, 'rb') as file:
+      saved_model.ParseFromString(file.read())
+    collections = saved_model.meta_graphs[0].collection_def
+    dropped = [name for name in collections if name.startswith('layer_annot')]
+    self.assertLen(dropped, 5)
+    for name in dropped:
+      del collections[name]
+    with open(path, 'wb') as file:
+      file.write(saved_model.SerializeToString())
+
+    examples = model_cases.CASES['mixed'].serialized_examples()
+    with tfda.IntegratedGradients(whole) as ig:
+      expected = ig.attribute(examples, method='exact')
+      columns = [(c.name, c.width, c.feature_keys) for c in ig.model.columns]
+    with tfda.IntegratedGradients(stripped) as ig:
+      self.assertIsNotNone(ig.model.network)
+      self.assertIsNotNone(ig.model.kernel)
+      self.assertEqual(
+        [(c.name, c.width, c.feature_keys) for c in ig.model.columns], columns
+      )
+      actual = ig.attribute(examples, method='exact')
+    self.assertEqual(list(actual.columns), sorted(expected.columns))
+    self.assertEqual(actual.columns, expected.columns)
+    for name, value in expected.values.items():
+      np.testing.assert_array_equal(actual.values[name], value, err_msg=name)
+    np.testing.assert_array_equal(actual.outputs, expected.outputs)
+
+
 class UnusualFeaturesTest(parameterized.TestCase):
   def _exported(self, columns, features, version=1):
     """Trains on and exports dense raw `features`."""
-    estimator = model_cases.estimator_class('binary', version, True)(
-      hidden_units=[4, 3],
-      feature_columns=columns,
-      model_dir=model_cases.make_directory(),
-    )
-    labels = model_cases.HEADS['binary'][0]
-    estimator.train(
-      lambda: tf.data.Dataset.from_tensors((features, labels)), steps=1
-    )
-
-    def receiver_fn():
-      receivers = {
-        f'receiver_{i}': tf.placeholder(
-          tf.as_dtype(value.dtype), (None,) + value.shape[1:]
-        )
-        for i, (_, value) in enumerate(sorted(features.items()))
-      }
-      return tf.estimator.export.ServingInputReceiver(
-        dict(zip(sorted(features), receivers.values())), receivers
-      )
-
-    return _Export(
-      tf.compat.as_text(
-        estimator.export_saved_model(model_cases.make_directory(), receiver_fn)
-      )
-    )
+    return _exported(_trained(columns, features, version), features)
 
   @parameterized.parameters(1, 2)
   def test_features_that_no_column_reads(self, version):

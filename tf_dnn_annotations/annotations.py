@@ -1,16 +1,16 @@
 """Records in a graph the tensors of each feature and each feature column.
 
-A column is recorded by a copy of it whose class is a subclass of its own:
-the copy computes its dense tensor as the original does and notes the result.
-Nothing in TensorFlow is patched, so v1 and v2 columns and columns of a user's
-own class are all recorded, and nothing outlives the graph.
+A column is recorded by a double of it whose class is a subclass of its own: the
+double lets the original compute its dense tensor and notes the result. Nothing
+in TensorFlow is patched, so v1 and v2 columns and columns of a user's own class
+are all recorded, and nothing outlives the graph.
 """
 
 import collections
-import copy
 import json
 import math
 import re
+import types
 
 from google.protobuf import any_pb2
 import numpy as np
@@ -38,7 +38,7 @@ class Recorder(object):
     self.columns = {}
 
   def recorded(self, column):
-    """Returns a copy of `column` that reports its dense tensor to this.
+    """Returns a double of `column` that reports its dense tensor to this.
 
     Args:
       column: a feature column. What is no dense column is returned as it is:
@@ -55,24 +55,24 @@ class Recorder(object):
       return column
     cls = type(column)
     attributes = {
-      name: self._recording_method(getattr(cls, name), column)
+      name: self._recording_method(getattr(column, name), column)
       for name in method_names
     }
-    # Without __slots__ the layouts of the two classes could differ, and the
-    # class of the copy could not be exchanged.
+    if callable(getattr(column, 'create_state', None)):
+      attributes['create_state'] = lambda _, *args: column.create_state(*args)
+    # Without __slots__ the double of a column that has no __dict__ would have
+    # one.
     attributes['__slots__'] = ()
     attributes['__module__'] = cls.__module__
-    recorded = copy.copy(column)
-    recorded.__class__ = type(cls)(cls.__name__, (cls,), attributes)
-    return recorded
+    return _double(column, type(cls)(cls.__name__, (cls,), attributes))
 
   def _recording_method(self, original_method, column):
-    def get_dense_tensor(recorded, *args, **kwargs):
+    # Bound to the original: variables are kept by column, and another column
+    # that shares them knows the original only.
+    def get_dense_tensor(_, *args, **kwargs):
       # A call with arguments that the column does not take raises here,
       # before anything is recorded: DenseFeatures tries `training` so.
-      tensor = original_method(recorded, *args, **kwargs)
-      if column.name in self.columns:  # One of the methods called the other.
-        return tensor
+      tensor = original_method(*args, **kwargs)
       # The reshape isolates the column: its tensor is the only output of an
       # op of its own, so that it can be fed, or cut at, without touching what
       # else reads the feature.
@@ -83,6 +83,34 @@ class Recorder(object):
       return tensor
 
     return get_dense_tensor
+
+
+def _double(column, cls):
+  """Returns an object of `cls` with the attributes of `column`.
+
+  Calls nothing of a user's own: __new__ can take fewer arguments than a tuple
+  has fields, and __setattr__ can refuse, as that of a frozen dataclass does.
+
+  Args:
+    column: a feature column.
+    cls: a subclass of its class.
+  """
+  if isinstance(column, tuple):  # As every column of TensorFlow.
+    double = tuple.__new__(cls, column)
+  else:
+    double = object.__new__(cls)
+  if hasattr(column, '__dict__'):
+    # The same dict: what one of them sets while the model is built, the other
+    # has too.
+    object.__setattr__(double, '__dict__', column.__dict__)
+  for owner in type(column).__mro__:
+    for slot in vars(owner).values():
+      if isinstance(slot, types.MemberDescriptorType):
+        try:
+          slot.__set__(double, slot.__get__(column))
+        except AttributeError:
+          continue  # Not set.
+  return double
 
 
 def isolated(features):
@@ -146,18 +174,24 @@ def annotate(graph, recorder, features, num_operations):
       ),
     )
     outputs[f'{names.PROCESSED_FEATURES_OUTPUT}/{name}'] = tensor
-  hidden_layers, logits = find_layers(graph.get_operations()[num_operations:])
+  hidden_layers, logits = find_layers(
+    graph.get_operations()[num_operations:],
+    [tensor for _, tensor in recorder.columns.values()],
+  )
   for i, pre_activation in enumerate(hidden_layers):
     outputs[f'{names.HIDDEN_LAYERS_OUTPUT}/{i}'] = pre_activation
   outputs[names.LOGITS_OUTPUT] = logits
   return outputs
 
 
-def find_layers(operations):
+def find_layers(operations, columns):
   """Returns the layers of the canned DNN model among `operations`.
 
   Args:
-    operations: iterable of `tf.Operation`.
+    operations: iterable of `tf.Operation`, each after its inputs.
+    columns: iterable of the columns' `Tensor`s. Only what is computed from
+      them is a layer of the DNN: a column or an input function can have a small
+      network of its own, with layers of the same names.
 
   Returns:
     (hidden_layers, logits): the list of the hidden layers' pre-activations
@@ -168,7 +202,11 @@ def find_layers(operations):
     RuntimeError: there are no such operations, or several for a layer.
   """
   hidden_layers, logits = {}, []
+  from_columns = {column.name for column in columns}
   for operation in operations:
+    if not any(tensor.name in from_columns for tensor in operation.inputs):
+      continue
+    from_columns.update(tensor.name for tensor in operation.outputs)
     match = _HIDDEN_LAYER_OP.search(operation.name)
     if match:
       hidden_layers.setdefault(int(match.group(1)), []).append(operation)
@@ -261,11 +299,12 @@ def _feature_keys_of_columns(columns, features):
 
 def _config(value):
   """Returns the arguments that made a column or an initializer, or None."""
-  if hasattr(value, '_asdict'):  # Every column of TensorFlow is a namedtuple.
-    return dict(value._asdict())
   try:
+    # Every column of TensorFlow is a namedtuple.
+    if hasattr(value, '_asdict'):
+      return dict(value._asdict())
     return value.get_config()
-  except (AttributeError, NotImplementedError):
+  except Exception:  # A user's own; no config is no reason not to export.
     return None
 
 
@@ -339,10 +378,9 @@ def find(graph, signature_def=None):
   if signature_def is None:
     if not columns:
       return None
-    # In the model's order, which is the names': contrib's collections have
-    # that of a dict, which Python 2 gave none.
-    columns = dict(sorted(columns.items()))
-    hidden_layers, logits = find_layers(graph.get_operations())
+    hidden_layers, logits = find_layers(
+      graph.get_operations(), columns.values()
+    )
   else:
     outputs = {
       name: tensor_of_info(graph, info)
@@ -355,6 +393,9 @@ def find(graph, signature_def=None):
     layers = _outputs(outputs, names.HIDDEN_LAYERS_OUTPUT)
     hidden_layers = [layers[i] for i in sorted(layers, key=int)]
     logits = outputs[names.LOGITS_OUTPUT]
+  # In the model's order, which is the names'. A signature's outputs have none,
+  # and contrib's collections have that of a dict, which Python 2 gave none.
+  columns = dict(sorted(columns.items()))
   return Found(
     columns,
     features,
