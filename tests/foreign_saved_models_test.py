@@ -193,7 +193,7 @@ class ForeignSavedModelsTest(parameterized.TestCase):
       self.assertTrue(callable(tfda.DNNClassifierWithLayerAnnotations))
     else:  # On TensorFlow 2.16 and newer.
       with self.assertRaisesRegex(
-        ImportError, 'pip install tensorflow-estimator==2.15.0'
+        ImportError, 'pip install --no-deps tensorflow-estimator==2.15.0'
       ):
         tfda.DNNClassifierWithLayerAnnotations  # noqa: B018
 

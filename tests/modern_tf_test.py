@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -117,12 +118,37 @@ class InstallTest(parameterized.TestCase):
     (
       'no_tf_keras',
       "sys.modules['tf_keras'] = None",
-      r'pip install --no-deps "tf_keras==2\.\d+\.\*"',
+      r'not installed: tf_keras\. Run: pip install --no-deps '
+      r'"tf_keras==2\.\d+\.\*" .*\. Then start anew$',
     ),
     (
       'no_tensorflow_estimator',
       "sys.modules['tensorflow_estimator'] = None",
-      r'pip install tensorflow-estimator==2\.15\.0',
+      r'not installed: tensorflow_estimator\. Run: pip install --no-deps '
+      r'tensorflow-estimator==2\.15\.0 .*\. Then start anew$',
+    ),
+    (
+      'neither',
+      "sys.modules['tf_keras'] = sys.modules['tensorflow_estimator'] = None",
+      r'not installed: tensorflow_estimator and tf_keras\. Run: pip install '
+      r'--no-deps tensorflow-estimator==2\.15\.0 "tf_keras==2\.\d+\.\*" '
+      r'.*\. Then start anew$',
+    ),
+    (
+      'neither_and_tensorflow_loaded',
+      "sys.modules['tf_keras'] = sys.modules['tensorflow_estimator'] = None; "
+      'import tensorflow',
+      r'not installed: tensorflow_estimator and tf_keras\. Run: pip install '
+      r'--no-deps tensorflow-estimator==2\.15\.0 "tf_keras==2\.\d+\.\*" '
+      r'.*\. Then start anew, with this line at the top of the program, above '
+      r'all that imports TensorFlow: from .* modern_tf\.install\(\)$',
+    ),
+    (
+      'neither_and_keras_3_asked_for',
+      "sys.modules['tf_keras'] = sys.modules['tensorflow_estimator'] = None; "
+      "os.environ['TF_USE_LEGACY_KERAS'] = '0'",
+      r'not installed: tensorflow_estimator and tf_keras\. Run: .*\. Then '
+      r'start anew, without TF_USE_LEGACY_KERAS in the environment$',
     ),
     (
       'keras_3_loaded',
@@ -159,9 +185,44 @@ class InstallTest(parameterized.TestCase):
     self.assertEqual(done.returncode, 0, done.stderr)
     told = done.stdout
     if _HAS_STAND_INS:
-      self.assertRegex(told, f'install: .*{remedy}.*\nimport: .*{remedy}')
+      (install, imported) = told.splitlines()
+      self.assertRegex(install, f'^install: .*{remedy}')
+      self.assertRegex(imported, f'^import: .*{remedy}')
     else:
       self.assertNotIn('install:', told)
+
+  @parameterized.parameters(True, False)
+  def test_warns_of_a_tf_keras_for_another_tensorflow(self, is_other):
+    if not _HAS_STAND_INS:
+      self.skipTest('This TensorFlow brings its Keras.')
+    done = _run(f"""
+        import os, warnings
+        os.environ['TF_USE_LEGACY_KERAS'] = '1'
+        import tensorflow as tf, tf_keras
+        if {is_other}:
+          tf_keras.__version__ = '2.1.3'
+        from tf_dnn_annotations import modern_tf
+        with warnings.catch_warnings(record=True) as caught:
+          warnings.simplefilter('always')
+          modern_tf.install()
+          modern_tf.install()
+        print(tf.__version__)
+        for warning in caught:
+          if 'tf_keras must' in str(warning.message):
+            print(warning.category.__name__, warning.message)
+        tf.estimator.DNNClassifier
+        """)
+    self.assertEqual(done.returncode, 0, done.stderr)
+    version, *told = done.stdout.splitlines()
+    self.assertLen(told, int(is_other))
+    if is_other:
+      minor = re.escape('.'.join(version.split('.')[:2]))
+      self.assertRegex(
+        told[0],
+        rf'^RuntimeWarning .*tf_keras 2\.1\.3 with TensorFlow '
+        rf'{re.escape(version)}\. Run: pip install --no-deps '
+        rf'"tf_keras=={minor}\.\*"$',
+      )
 
   def test_does_nothing_where_there_is_tf_estimator(self):
     done = _run("""

@@ -17,6 +17,7 @@ import importlib.util
 import os
 import sys
 import threading
+import warnings
 
 from tf_dnn_annotations import estimator_stand_ins
 
@@ -42,10 +43,14 @@ def install():
   does nothing where TensorFlow is older than 2.16. Call it before TensorFlow is
   first imported, in every process. To call it again does no harm.
 
+  Warns with a `RuntimeWarning` where tf_keras is of another version than
+  TensorFlow.
+
   Raises:
     ImportError: tf_keras or tensorflow_estimator is not installed, or one of
       TensorFlow and tensorflow_estimator was imported before, in a way that
-      cannot be mended. It says what to run, or which line to move.
+      cannot be mended. It says all that is to be done: what to run, and which
+      line to put where.
   """
   with _lock:
     if not make_importable():
@@ -80,6 +85,7 @@ def make_importable():
     if _has_estimator():
       return False
     if not _stand_ins:
+      _check_installed()
       _check_estimator()
       _load_keras_2()
       _stand_ins.update(estimator_stand_ins.make())
@@ -101,17 +107,45 @@ def _has_estimator():
   )
 
 
-def _check_estimator():
-  """Raises unless tensorflow_estimator is installed and not yet imported."""
-  if importlib.util.find_spec('tensorflow_estimator') is None:
-    raise ImportError(
-      'tensorflow_estimator is not installed, and TensorFlow 2.16 and newer do '
-      'not bring it: pip install tensorflow-estimator==2.15.0'
-    )
-  # A failed import leaves the modules that it got through, half of the package.
-  imported = [
-    name for name in sys.modules if name.startswith('tensorflow_estimator.')
+def _check_installed():
+  """Raises unless the packages are there that TensorFlow does not bring."""
+  missing = [
+    name
+    for name in ('tensorflow_estimator', 'tf_keras')
+    if importlib.util.find_spec(name) is None
   ]
+  if not missing:
+    return
+  # All that is to be done is told at once; what follows would raise only when
+  # this is.
+  is_too_late = _was_tensorflow_loaded() and not _is_keras_2_asked_for()
+  import tensorflow as tf
+
+  requirements = {
+    'tensorflow_estimator': 'tensorflow-estimator==2.15.0',
+    'tf_keras': f'"tf_keras=={_minor_version(tf)}.*"',
+  }
+  steps = ['Then start anew']
+  if 'TF_USE_LEGACY_KERAS' in os.environ and not _is_keras_2_asked_for():
+    steps.append('without TF_USE_LEGACY_KERAS in the environment')
+  if is_too_late or _loaded_of_estimator():
+    steps.append(
+      'with this line at the top of the program, above all that imports '
+      f'TensorFlow: {_LINE}'
+    )
+  raise ImportError(
+    f'tf.estimator on TensorFlow {tf.__version__} needs what TensorFlow 2.16 '
+    f'and newer do not bring; not installed: {" and ".join(missing)}. Run: pip '
+    'install --no-deps '
+    f'{" ".join(requirements[name] for name in missing)} (without --no-deps, '
+    'tf_keras brings a `tensorflow` over a `tensorflow-cpu`). '
+    f'{", ".join(steps)}'
+  )
+
+
+def _check_estimator():
+  """Raises if tensorflow_estimator was imported."""
+  imported = _loaded_of_estimator()
   if imported:
     raise ImportError(
       'tensorflow_estimator was imported, which cannot work on this TensorFlow '
@@ -120,21 +154,24 @@ def _check_estimator():
     )
 
 
+def _loaded_of_estimator():
+  # A failed import leaves the modules that it got through, half of the package.
+  return [
+    name for name in sys.modules if name.startswith('tensorflow_estimator.')
+  ]
+
+
+@functools.lru_cache(maxsize=None)
+def _was_tensorflow_loaded():
+  """Returns whether TensorFlow was imported before this was first called."""
+  return 'tensorflow' in sys.modules
+
+
 def _load_keras_2():
   """Imports TensorFlow with Keras 2; raises if it has Keras 3."""
-  if importlib.util.find_spec('tf_keras') is None:
-    import tensorflow as tf
-
-    version = '.'.join(tf.__version__.split('.')[:2])
-    raise ImportError(
-      f'tf.estimator needs Keras 2, which for TensorFlow {version} is the '
-      f'package tf_keras: pip install --no-deps "tf_keras=={version}.*" '
-      '(without --no-deps, pip installs `tensorflow` over a `tensorflow-cpu`). '
-      'Then start anew.'
-    )
   if 'tensorflow' not in sys.modules:
     asked_for = os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
-    if asked_for not in ('1', 'true', 'True'):
+    if not _is_keras_2_asked_for():
       raise ImportError(
         'tf.estimator needs Keras 2, and the environment says otherwise: '
         f'TF_USE_LEGACY_KERAS is {asked_for!r}. Unset it, or set it to 1.'
@@ -147,6 +184,26 @@ def _load_keras_2():
       'it cannot change that later. Move this line to the top of the program, '
       f'above all that imports TensorFlow, and start anew: {_LINE}'
     )
+  import tf_keras
+
+  if _minor_version(tf_keras) != _minor_version(tf):
+    # No error: a release candidate of TensorFlow has no tf_keras of its own.
+    warnings.warn(
+      'tf_keras must be of the version of TensorFlow; got tf_keras '
+      f'{tf_keras.__version__} with TensorFlow {tf.__version__}. Run: pip '
+      f'install --no-deps "tf_keras=={_minor_version(tf)}.*"',
+      RuntimeWarning,
+      stacklevel=2,
+    )
+
+
+def _minor_version(package):
+  """Returns the version of a package, but for what follows its minor one."""
+  return '.'.join(package.__version__.split('.')[:2])
+
+
+def _is_keras_2_asked_for():
+  return os.environ.get('TF_USE_LEGACY_KERAS') in ('1', 'true', 'True')
 
 
 def _is_keras_2(tf):
