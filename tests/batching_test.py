@@ -1,5 +1,7 @@
 """How the work is cut into model calls changes no result."""
 
+from concurrent import futures
+
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
@@ -226,6 +228,60 @@ class BatchingTest(parameterized.TestCase):
       for examples in ([], empty):
         result = ig.attribute(examples)
         self.assertEqual(result.per_column().shape, (0, 7))
+
+
+class MemoryTest(parameterized.TestCase):
+  """What a call holds is bounded, however many targets there are."""
+
+  @parameterized.parameters(
+    # Rows that fit into one chunk of a forward call; steps that fill calls.
+    ([1024, 512, 256], 10, 2300, {'method': 'midpoint', 'num_steps': 1}),
+    ([1024, 512, 256], 100, 2, {'method': 'midpoint', 'num_steps': 1000}),
+    ([128, 64], 1000, 600, {}),
+  )
+  def test_all_targets(self, hidden_units, num_classes, num_rows, arguments):
+    network = numpy_network.random(3, [20, *hidden_units, num_classes])
+    x = np.float32(_RNG.randn(num_rows, 20))
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      ig.attribute({'x': x[:1]}, targets='all', **arguments)
+      idle = _resident_bytes('VmRSS')
+      with open('/proc/self/clear_refs', 'w') as file:
+        file.write('5')  # Forgets the peak so far.
+      ig.attribute({'x': x}, targets='all', **arguments)
+      peak = _resident_bytes('VmHWM')
+    self.assertLess(peak - idle, 300e6)
+
+
+def _resident_bytes(which):
+  with open('/proc/self/status') as file:
+    (line,) = [line for line in file if line.startswith(which + ':')]
+  return int(line.split()[1]) * 1024
+
+
+class ThreadsTest(parameterized.TestCase):
+  @parameterized.parameters('relu', 'tanh')
+  def test_of_a_caller(self, activation):
+    network = numpy_network.random(4, [4, 8, 6, 5], activation=activation)
+    export_dir = network_export.export(network)
+    calls = [
+      {},
+      {'targets': 'all', 'method': 'midpoint', 'num_steps': 4},
+      {'method': 'midpoint', 'num_steps': 4},
+      {'output': 'probabilities', 'targets': 3},
+    ] * 6
+    with tfda.IntegratedGradients(export_dir) as ig:
+      expected = [_arrays(ig.attribute({'x': _X}, **call)) for call in calls]
+    # New models each time: what is made at first use is made by all at once.
+    for _ in range(4):
+      with tfda.IntegratedGradients(
+        export_dir
+      ) as ig, futures.ThreadPoolExecutor(12) as pool:
+        results = list(
+          pool.map(lambda call, ig=ig: ig.attribute({'x': _X}, **call), calls)
+        )
+      for result, arrays in zip(results, expected):
+        for name, array in _arrays(result).items():
+          np.testing.assert_array_equal(array, arrays[name])
 
 
 if __name__ == '__main__':

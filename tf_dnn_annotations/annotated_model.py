@@ -105,7 +105,9 @@ class AnnotatedModel(object):
     self._graph = tf.Graph()
     self._session = tf.Session(graph=self._graph)
     self._gradients, self._points_of_zeros = {}, {}
-    # Rows may be explained by several threads at once.
+    self._parser = None
+    # Rows may be explained by several threads at once, and this be called by
+    # several.
     self._lock = threading.Lock()
     self.num_calls = 0
     try:
@@ -367,6 +369,21 @@ class AnnotatedModel(object):
       parts.append(Points(rows, path, outputs))
     return _joined(parts)
 
+  def points_a_call(self, num_targets):
+    """Returns how many points bound the memory of a call for gradients."""
+    layers = sum(self.hidden_units) + self.path_size
+    numbers = self.width + layers + self.num_outputs
+    # Backward, each target has layers of its own.
+    numbers += (num_targets - 1) * layers
+    return max(1, _NUMBERS_A_CALL // (4 * numbers))
+
+  @property
+  def path_size(self):
+    """The number of dimensions of the space in which paths are followed."""
+    if 'first_layer' in self._path_tensors:
+      return self._path_tensors['first_layer'].shape.as_list()[-1]
+    return self.width
+
   def gradients(self, output, path, targets):
     """Computes the gradients of outputs with respect to points of a path.
 
@@ -404,27 +421,29 @@ class AnnotatedModel(object):
     placeholder `weights` [batch, num_outputs] if `target` is None.
     """
     key = output, target
-    if key not in self._gradients:
-      with self._graph.as_default():
-        outputs, weights = self._outputs[output], None
-        if target is None:
-          weights = tf.placeholder(outputs.dtype, [None, None])
-        else:
-          outputs = outputs[:, target]
-        tensors = list(self._path_tensors.values())
-        gradients = tf.gradients(
-          outputs, tensors, grad_ys=weights, stop_gradients=tensors
-        )
-        # None: nothing depends on the column.
-        gradients = [
-          tf.zeros_like(tensor) if gradient is None else gradient
-          for tensor, gradient in zip(tensors, gradients)
-        ]
-        self._gradients[key] = (
-          weights,
-          dict(zip(self._path_tensors, gradients)),
-        )
-    return self._gradients[key]
+    with self._lock:  # A graph is changed by one thread at a time.
+      if key not in self._gradients:
+        self._gradients[key] = self._made_gradients(output, target)
+      return self._gradients[key]
+
+  def _made_gradients(self, output, target):
+    """Returns new tensors for `_gradient_tensors`."""
+    with self._graph.as_default():
+      outputs, weights = self._outputs[output], None
+      if target is None:
+        weights = tf.placeholder(outputs.dtype, [None, None])
+      else:
+        outputs = outputs[:, target]
+      tensors = list(self._path_tensors.values())
+      gradients = tf.gradients(
+        outputs, tensors, grad_ys=weights, stop_gradients=tensors
+      )
+      # None: nothing depends on the column.
+      gradients = [
+        tf.zeros_like(tensor) if gradient is None else gradient
+        for tensor, gradient in zip(tensors, gradients)
+      ]
+    return weights, dict(zip(self._path_tensors, gradients))
 
   @property
   def num_logits(self):
@@ -443,26 +462,32 @@ class AnnotatedModel(object):
 
   def _parsed(self, serialized, first_row):
     """Parses tf.Examples for a model that takes raw features."""
-    if not hasattr(self, '_parser'):
-      with self._graph.as_default():
-        placeholder = tf.placeholder(tf.string, [None])
-        parsed = tf.io.parse_example(
-          placeholder,
-          {
-            key: serialized_examples.parsing_spec(f)
-            for key, f in self.features.items()
-          },
-        )
-        self._parser = (
-          placeholder,
-          {k: tf.cast(parsed[k], f.dtype) for k, f in self.features.items()},
-        )
+    with self._lock:
+      if self._parser is None:
+        self._parser = self._made_parser()
     placeholder, parsed = self._parser
     values = self._run_rows(
       parsed, {placeholder: np.array(serialized, object)}, first_row
     )
     feature_values.check_finite(values, first_row=first_row)
     return values
+
+  def _made_parser(self):
+    """Returns (placeholder of tf.Examples, {key: raw feature})."""
+    with self._graph.as_default():
+      placeholder = tf.placeholder(tf.string, [None])
+      parsed = tf.io.parse_example(
+        placeholder,
+        {
+          key: serialized_examples.parsing_spec(f)
+          for key, f in self.features.items()
+        },
+      )
+      # As the features of a model, which may be of types that a tf.Example has
+      # not.
+      return placeholder, {
+        k: tf.cast(parsed[k], f.dtype) for k, f in self.features.items()
+      }
 
   def _run_rows(self, fetches, feed, first_row):
     """Runs the model; names the row at which it fails."""

@@ -31,6 +31,8 @@ DEFAULT_NUM_STEPS = 128
 _EXACT_NUMBERS = 1 << 19
 _EXACT_WORK = 1 << 24
 _EXACT_ROWS = 32, 512
+# Integrals that a chunk of rows holds at most, each two or three times.
+_INTEGRAL_NUMBERS = 1 << 21
 # Rows times weights that are worth a thread of their own.
 _LEAST_WORK = 1 << 18
 
@@ -160,7 +162,11 @@ class IntegratedGradients(object):
         sums.add(rows, x, start.rows(rows), chosen, engine, len(starts))
       sums.add_up(rows)
 
-    chunk = max_rows or model.rows_a_call
+    num_targets = sums.values.shape[1]
+    chunk = max_rows or min(
+      model.rows_a_call,
+      max(1, _INTEGRAL_NUMBERS // (num_targets * model.path_size)),
+    )
     num_threads = 1
     if engine.func == self._exact:  # The others' calls use all cores.
       num_threads = _num_threads()
@@ -284,7 +290,7 @@ class IntegratedGradients(object):
       x.path,
       nodes,
       weights,
-      max_rows or self.model.rows_a_call,
+      max_rows or self._points_a_call(ids),
     )
     return integrals, len(nodes), np.nan, True
 
@@ -309,8 +315,12 @@ class IntegratedGradients(object):
       _ROUNDING * np.maximum(size, 1.0),
       tolerance,
       max_nodes,
-      max_rows or self.model.rows_a_call,
+      max_rows or self._points_a_call(ids),
     )
+
+  def _points_a_call(self, ids):
+    num_targets = self.model.num_outputs if ids is None else 1
+    return self.model.points_a_call(num_targets)
 
   def _gradient_fn(self, output, ids):
     def gradients(points, rows):
