@@ -70,7 +70,8 @@ class ExportDirTest(parameterized.TestCase):
     self._check(
       os.path.join(self.export_dir, 'saved_model.pb'),
       FileNotFoundError,
-      r'`export_dir` must be the directory of a SavedModel',
+      r'must be the directory of a SavedModel.*which is a file\. Give .*'
+      rf"'{self.export_dir}'",
     )
 
   @parameterized.parameters('binary', 'regression')
@@ -299,6 +300,20 @@ class AttributeTest(parameterized.TestCase):
   def test_raw_features(self, examples, error, regex):
     self._check(examples, error, regex)
 
+  @parameterized.parameters(
+    ({}, r'row 1: the model computes .*Leave out or scale down'),
+    ({'targets': 'all', 'output': 'probabilities'}, 'row 1: the model'),
+    (
+      {'baselines': {'size': np.float32([3e38, 3e38])}},
+      '`baselines`: row 0: the model computes',
+    ),
+  )
+  def test_too_large_for_float32(self, arguments, regex):
+    size = np.float32([[1, 2], [3e38, 3e38], [0, 0]])
+    if 'baselines' in arguments:
+      size = _RAW['size']
+    self._check(dict(_RAW, size=size), ValueError, regex, **arguments)
+
   @parameterized.product(value=[np.nan, np.inf, -np.inf], row=[0, 2])
   def test_nan_and_infinity(self, value, row):
     size = _RAW['size'].copy()
@@ -400,6 +415,15 @@ class AttributeTest(parameterized.TestCase):
     ({'max_rows': -5}, ValueError, r'`max_rows` .*got -5\. Leave it out'),
     ({'max_rows': 1.5}, ValueError, r'`max_rows` .*got 1\.5\. Leave it out'),
     ({'max_rows': True}, ValueError, r'`max_rows` .*got True\. Leave it out'),
+    # The model's network is one whose exact sum takes neither.
+    ({'num_steps': 0}, ValueError, '`num_steps` .*got 0. Leave it out'),
+    ({'num_steps': 'x'}, ValueError, "`num_steps` .*got 'x'. Leave it out"),
+    (
+      {'method': 'exact', 'tolerance': -1},
+      ValueError,
+      '`tolerance` .*got -1. Leave it out',
+    ),
+    ({'tolerance': None}, ValueError, '`tolerance` .*got None. Leave it out'),
     ({'targets': 2}, ValueError, r'`targets` .*1 is the positive class'),
     ({'targets': 'yes'}, ValueError, r"`targets` .*labels \['0', '1'\].*spell"),
   )

@@ -147,6 +147,17 @@ class NearTest(absltest.TestCase):
         result = ig.attribute({'x': np.ones((1, 2))}, targets=1)
     np.testing.assert_allclose(result.values['x'], [[3, -3]])
 
+  def test_warns_of_rows_that_are_their_baseline(self):
+    network = numpy_network.random(2, [2, 3, 4])
+    x = np.float32([[1, 2], [3, 4], [1, 2]])
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      for targets in ('all', 0):
+        with self.assertWarnsRegex(
+          RuntimeWarning, r'2 of 3 rows \(row 0 is the first\)'
+        ) as caught:
+          ig.attribute({'x': x}, baselines={'x': x[:1]}, targets=targets)
+        self.assertEqual(caught.warning.rows, [0, 2])
+
 
 if __name__ == '__main__':
   absltest.main()

@@ -343,7 +343,9 @@ class AnnotatedModel(object):
       'the value of column',
       first,
     )
-    return Points(columns, fetched['path'], fetched['outputs'])
+    points = Points(columns, fetched['path'], fetched['outputs'])
+    _check_no_overflow(points, first)
+    return points
 
   def point_of_zeros(self, output):
     """Computes the output of zeros in every processed column, once."""
@@ -365,8 +367,8 @@ class AnnotatedModel(object):
         self._found.columns[name]: rows[:, part]
         for name, part in self.column_slices.items()
       }
-      path, outputs = self._run(fetches, feed)
-      parts.append(Points(rows, path, outputs))
+      parts.append(Points(rows, *self._run(fetches, feed)))
+      _check_no_overflow(parts[-1], first)
     return _joined(parts)
 
   def points_a_call(self, num_targets):
@@ -545,6 +547,19 @@ class AnnotatedModel(object):
     self.close()
 
 
+def _check_no_overflow(points, first_row):
+  """Raises `RowError` at the first row that the model cannot compute."""
+  for values in (points.outputs, *points.path.values()):
+    if not feature_values.is_finite(values):
+      row = np.argwhere(~np.isfinite(values))[0][0]
+      raise RowError(
+        first_row + int(row),
+        'the model computes a NaN or an infinity. Leave out or scale down '
+        'what is too large for float32, or train the model again if it does '
+        'so for every row.',
+      )
+
+
 def _joined(parts):
   """Returns `Points` one behind the other."""
   if len(parts) == 1:
@@ -563,6 +578,12 @@ def _check_saved_model(export_dir):
   """Raises FileNotFoundError where there is no SavedModel."""
   if tf.saved_model.contains_saved_model(export_dir):
     return
+  if tf.io.gfile.exists(export_dir) and not tf.io.gfile.isdir(export_dir):
+    raise FileNotFoundError(
+      f'`export_dir` must be the directory of a SavedModel; got '
+      f'{export_dir!r}, which is a file. Give its directory, '
+      f'{os.path.dirname(export_dir)!r}.'
+    )
   if not tf.io.gfile.isdir(export_dir):
     raise FileNotFoundError(
       f'`export_dir` must be the directory of a SavedModel; got '

@@ -34,7 +34,12 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
     TypeError: a value is no number.
   """
   if baselines is None:
-    return [model.point_of_zeros(output)]
+    try:
+      return [model.point_of_zeros(output)]
+    except ValueError as error:
+      raise ValueError(
+        f'`baselines`: for zeros in every processed column {error}'
+      ) from error
   if isinstance(baselines, dict):
     keys, columns = set(baselines), {c.name for c in model.columns}
     is_raw = (
@@ -46,7 +51,10 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
       if not isinstance(baselines, ColumnValues):
         _warn_of_raw_values(model, baselines)
       values = _processed(model, baselines, num_rows)
-      return [model.points_of_columns(values, output, max_rows)]
+      try:
+        return [model.points_of_columns(values, output, max_rows)]
+      except ValueError as error:
+        raise ValueError(f'`baselines`: {error}') from error
     if not is_raw:
       raise ValueError(
         f'`baselines` must be keyed by column names, {sorted(columns)}, or '

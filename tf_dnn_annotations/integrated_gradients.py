@@ -46,6 +46,45 @@ _NEAR = 1e-3
 _ROUNDING = 1e-6
 
 
+class NotConverged(RuntimeWarning):
+  """'auto' did not meet the tolerance on some rows.
+
+  Attributes:
+    rows: list of the indices of those rows.
+    tolerance: that of the call.
+  """
+
+  def __init__(self, num_rows, rows, tolerance):
+    super().__init__(
+      f'{_rows(rows, num_rows)} did not meet the tolerance of {tolerance:g}: '
+      'see `gap` and `error_estimate` of the result. Raise `num_steps`.'
+    )
+    self.rows = rows
+    self.tolerance = tolerance
+
+
+class NearBaseline(RuntimeWarning):
+  """The output of some rows is nearly that of their baseline.
+
+  Attributes:
+    rows: list of the indices of those rows.
+  """
+
+  def __init__(self, num_rows, rows):
+    super().__init__(
+      f'The output of {_rows(rows, num_rows)} differs from that of the '
+      f'baseline by less than {_NEAR:.1%} of the sum of the absolute '
+      'attributions, which cancel, or by no more than rounding: compare '
+      '`outputs` and `baseline_outputs` of the result. Another baseline tells '
+      'more about such a row.'
+    )
+    self.rows = rows
+
+
+def _rows(rows, num_rows):
+  return f'{len(rows)} of {num_rows} rows (row {rows[0]} is the first)'
+
+
 class IntegratedGradients(object):
   """Explains the predictions of an annotated SavedModel.
 
@@ -113,7 +152,7 @@ class IntegratedGradients(object):
         nodes are added until `tolerance` is met.
       num_steps: number of nodes on the path of each row, 128 by default, for
         the rules; where 'auto' adds nodes, the most that it takes, 1025 by
-        default. Without effect on the exact sum.
+        default and never fewer than 9. Without effect on the exact sum.
       max_rows: most rows (examples times steps) in one model call. By default
         as many as keep a call within about 64 MiB.
       tolerance: where 'auto' adds nodes, the error at which it stops, relative
@@ -130,14 +169,20 @@ class IntegratedGradients(object):
       TypeError: an argument or a feature of the wrong type.
 
     Warns:
-      RuntimeWarning: 'auto' did not meet `tolerance` on some rows; the output
-        of some row is nearly that of its baseline, so that its attributions
-        cancel and mean little; or `baselines` are taken for processed values
-        where they may be raw ones.
+      NotConverged: 'auto' did not meet `tolerance` on some rows.
+      NearBaseline: the output of some row is nearly that of its baseline, so
+        that its attributions cancel or are rounding, and mean little. With all
+        targets, if that is so for each of them.
+      RuntimeWarning: `baselines` are taken for processed values where they may
+        be raw ones, or the other way round.
     """
     model = self.model
     self._check_output(output)
     _check_positive('max_rows', max_rows)
+    # Whatever the network is: a call is right or wrong for all of them.
+    if method not in path_integral.RULE_NAMES:  # They say more of it.
+      _check_positive('num_steps', num_steps)
+    _check_positive('tolerance', tolerance, (float, int, np.number))
     engine = self._engine(output, method, num_steps, max_rows, tolerance)
     num_rows, read_fn = model.reader(examples)
     starts = baseline_points.points(
@@ -181,13 +226,8 @@ class IntegratedGradients(object):
     else:
       list(map(explain, firsts, lasts))
     if not sums.has_converged.all():
-      warnings.warn(
-        f'{np.sum(~sums.has_converged)} of {num_rows} rows did not meet the '
-        f'tolerance of {tolerance:g}: see `gap` and `error_estimate` of the '
-        'result. Raise `num_steps`.',
-        RuntimeWarning,
-        stacklevel=2,
-      )
+      rows = np.flatnonzero(~sums.has_converged).tolist()
+      warnings.warn(NotConverged(num_rows, rows, tolerance), stacklevel=2)
     return sums.result(model, is_all)
 
   def attribute_batches(self, batches, **kwargs):
@@ -250,8 +290,6 @@ class IntegratedGradients(object):
       self._prepare(output)
       return functools.partial(self._exact, output)
     if method == 'auto':
-      _check_positive('tolerance', tolerance, (float, int, np.number))
-      _check_positive('num_steps', num_steps)
       return functools.partial(
         self._adaptive,
         output,
@@ -416,17 +454,12 @@ class _Sums(object):
     """Returns the `Attributions`; warns where they cancel."""
     changes = self.outputs - self.baseline_outputs
     gap = changes - self._value_sums
-    # Of all targets, some are always near: that tells nothing.
-    is_near = np.abs(changes) < _NEAR * self._absolute_sums
-    if is_near.any() and not is_all:
-      warnings.warn(
-        'The outputs of some rows differ from that of their baseline by less '
-        f'than {_NEAR:.1%} of the sum of their absolute attributions, which '
-        'cancel: compare `outputs` and `baseline_outputs` of the result. '
-        'Another baseline tells more about such a row.',
-        RuntimeWarning,
-        stacklevel=3,
-      )
+    size = np.maximum(np.abs(self.outputs), np.abs(self.baseline_outputs))
+    near = np.maximum(_NEAR * self._absolute_sums, _ROUNDING * size)
+    # Of many targets, some are always near: that tells nothing.
+    rows = np.flatnonzero((np.abs(changes) <= near).all(axis=1)).tolist()
+    if rows:
+      warnings.warn(NearBaseline(len(changes), rows), stacklevel=3)
     errors = self.errors
     if len(gap):
       errors = np.where(np.isnan(errors), np.abs(gap).max(axis=1), errors)
@@ -486,8 +519,8 @@ def _broadcast(start, end):
 
 
 def _check_positive(name, value, types=(int, np.integer)):
-  """Raises ValueError unless `value` is None or a positive number."""
-  if value is None:
+  """Raises ValueError unless `value` is a positive number, or an absent int."""
+  if value is None and types == (int, np.integer):
     return
   if isinstance(value, bool) or not isinstance(value, types) or not value > 0:
     kind = 'integer' if types == (int, np.integer) else 'number'
