@@ -19,6 +19,9 @@ _OK, _BAD_DATA, _INTERRUPTED = 0, 1, 130
 
 def run():
   """Runs the command that `sys.argv` tells, and exits."""
+  if sys.stdout:
+    # A label may hold what the terminal's encoding has no character for.
+    sys.stdout.reconfigure(errors='backslashreplace')
   app.run(main, flags_parser=cli_parser.parsed)
 
 

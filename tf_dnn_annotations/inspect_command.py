@@ -1,6 +1,7 @@
 """The command `inspect`: what a SavedModel reads, computes and predicts."""
 
 import json
+import sys
 
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import column_descriptions
@@ -17,9 +18,19 @@ def run(arguments):
   """
   with annotated_model.AnnotatedModel(arguments.export_dir) as model:
     if arguments.json:
-      print(json.dumps(_description(model), indent=2, ensure_ascii=False))
+      print(_json(_description(model)))
       return
     print(_report(arguments.export_dir, model))
+
+
+def _json(value):
+  """Returns the JSON text of a value; stdout has all its characters."""
+  text = json.dumps(value, indent=2, ensure_ascii=False)
+  try:
+    text.encode(sys.stdout.encoding)
+  except UnicodeEncodeError:
+    text = json.dumps(value, indent=2)  # Its escapes are JSON's own.
+  return text
 
 
 def _description(model):
