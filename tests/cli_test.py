@@ -56,12 +56,13 @@ _ELEMENTS = ['age'] + [f'color_indicator[{color}]' for color in _COLORS]
 _ELEMENTS += ['pair[0]', 'pair[1]']
 # Which elements are summed for a feature; the columns are as many.
 _OF_FEATURE = {'age': [0], 'color': [1, 2, 3], 'pair': [4, 5]}
+_MODELS = ['model', 'regressor', 'steps']
 # Of float32 sums of a dozen products of numbers below 10.
 _TOLERANCE = 1e-4
 
 
 def _export(directory):
-  """Exports `_NETWORK` to `directory`/model and a regressor beside it."""
+  """Exports `_NETWORK` to `directory`/model and others beside it."""
   columns = [
     tf.feature_column.numeric_column('age'),
     tf.feature_column.indicator_column(
@@ -83,6 +84,15 @@ def _export(directory):
   os.symlink(
     network_export.export(regressor), os.path.join(directory, 'regressor')
   )
+  # tanh(30 a) - tanh(30 b) of the columns a and b: steps, but for small ones.
+  steps = numpy_network.Network(
+    [(30 * np.eye(2), [0.0, 0.0]), ([[1.0], [-1.0]], [0.0])], activation='tanh'
+  )
+  columns = [tf.feature_column.numeric_column(name) for name in 'ab']
+  os.symlink(
+    network_export.export(steps, columns, label_vocabulary=['größe', 'ok']),
+    os.path.join(directory, 'steps'),
+  )
 
 
 class CliTest(parameterized.TestCase):
@@ -102,7 +112,7 @@ class CliTest(parameterized.TestCase):
     directory = tempfile.TemporaryDirectory()
     self.addCleanup(directory.cleanup)
     self.dir = directory.name
-    for name in ('model', 'regressor'):
+    for name in _MODELS:
       os.symlink(os.path.join(self._models.name, name), self._path(name))
     self._write('x.csv', _CSV)
 
@@ -114,18 +124,26 @@ class CliTest(parameterized.TestCase):
     with open(self._path(name), 'w', encoding='utf-8') as file:
       file.write(text)
 
-  def _start(self, *arguments, first_on_path='', run_by=(), **kwargs):
+  def _start(
+    self,
+    *arguments,
+    first_on_path='',
+    run_by=(),
+    stdout_encoding='utf-8',
+    **kwargs,
+  ):
     """Starts the command in the test's directory.
 
     Args:
       *arguments: of the command.
       first_on_path: a directory of modules that hide others.
       run_by: arguments of a Python whose further ones are the command.
+      stdout_encoding: what the command is to write.
       **kwargs: of `subprocess.Popen`.
     """
     path = [self._path(first_on_path)] if first_on_path else []
     path += [_ROOT] + list(filter(None, [os.getenv('PYTHONPATH')]))
-    env = dict(os.environ, PYTHONIOENCODING='utf-8')
+    env = dict(os.environ, PYTHONIOENCODING=stdout_encoding)
     env['PYTHONPATH'] = os.pathsep.join(path)
     env.pop('TF_CPP_MIN_LOG_LEVEL', None)  # The command sees to it itself.
     kwargs.setdefault('stderr', subprocess.PIPE)
@@ -345,10 +363,69 @@ class CliTest(parameterized.TestCase):
   @parameterized.parameters(('o.jsonl', 0), ('o.csv', 1))
   def test_attribute_nothing(self, output, num_lines):
     self._write('none.csv', 'age,color,pair\n')
-    stdout, _ = self._attribute(examples='none.csv', output=output)
+    self._write('none.tfrecord', '')
+    stdout, stderr = self._attribute(
+      examples='none.csv,none.tfrecord', output=output
+    )
     self.assertStartsWith(stdout, 'Explained 0 examples')
+    self.assertEqual(stderr, 'note: no examples in none.csv, none.tfrecord\n')
     with open(self._path(output)) as file:
       self.assertLen(file.readlines(), num_lines)
+
+  def _attribute_steps(self, rows, *arguments):
+    """Explains rows of `steps`; returns (stdout, stderr)."""
+    self._write('s.csv', 'a,b\n' + ''.join(f'{a},{b}\n' for a, b in rows))
+    return self._run(
+      'attribute',
+      'steps',
+      '--examples=s.csv',
+      '--output=s.jsonl',
+      '--targets=ok',
+      *arguments,
+    )
+
+  def test_notes_tell_of_all_batches_which_rows_mean_little(self):
+    good, capped, near = (0.01, 0), (1, -1), (0.01, 0.01)
+    # Of 9 points, the first alone is on a step.
+    stdout, stderr = self._attribute_steps(
+      [good, good, good, capped, capped, near, good, near, capped],
+      '--num_steps=9',
+      '--batch_size=2',
+    )
+    self.assertEqual(
+      stderr.splitlines(),
+      [
+        'note: 3 of 9 examples did not meet --tolerance=0.001; the first: '
+        's.csv, line 5. More --num_steps may.',
+        'note: 2 of 9 examples have an output nearly that of their baseline, '
+        'so that their attributions cancel and mean little; the first: s.csv, '
+        'line 7. Another baseline tells more.',
+      ],
+    )
+    self.assertEndsWith(stdout, '; more --num_steps make it smaller\n')
+    stdout, stderr = self._attribute_steps(
+      [good, capped, near], '--num_steps=9', '--tolerance=1e-05'
+    )
+    self.assertEqual(
+      stderr.splitlines(),
+      [
+        'note: 1 of 3 examples did not meet --tolerance=1e-05: s.csv, line 3. '
+        'More --num_steps may.',
+        'note: 1 of 3 examples has an output nearly that of its baseline, so '
+        'that its attributions cancel and mean little: s.csv, line 4. Another '
+        'baseline tells more.',
+      ],
+    )
+
+  def test_what_stdout_cannot_encode_is_escaped(self):
+    as_ascii = {'stdout_encoding': 'ascii'}
+    stdout, _ = self._run('inspect', 'steps', **as_ascii)
+    self.assertIn('one of 2 classes: gr\\xf6\\xdfe, ok\n', stdout)
+    stdout, _ = self._run('inspect', 'steps', '--json', **as_ascii)
+    self.assertEqual(json.loads(stdout)['labels'], ['größe', 'ok'])
+    stdout, _ = self._attribute(output='ö.csv', **as_ascii)
+    self.assertIn('Wrote \\xf6.csv\n', stdout)
+    self.assertRegex(stdout, 'age .* #+\n')
 
   def test_inspect(self):
     stdout, stderr = self._run('inspect', 'model')
@@ -455,6 +532,10 @@ class CliTest(parameterized.TestCase):
 
   @parameterized.parameters(
     (['--examples=no*.csv'], r"No such file: 'no\*\.csv'. Give paths"),
+    (
+      ['--baselines=avg'],
+      "Give paths.* Or say 'mean', 'median' or 'sample' to",
+    ),
     (['--targets=Emperor'], "--targets must be .* 'Emperor'. Check the spell"),
     (['--targets=3'], r'--targets must be in \[0, 3\)'),
     (['--output=no/o.csv'], "No such directory: 'no'.*Make it first"),
@@ -492,7 +573,7 @@ class CliTest(parameterized.TestCase):
     with open(self._path('o.jsonl')) as file:
       self.assertEqual(file.read(), 'of before')
     self.assertCountEqual(
-      os.listdir(self.dir), ['model', 'regressor', 'x.csv', 'y.csv', 'o.jsonl']
+      os.listdir(self.dir), _MODELS + ['x.csv', 'y.csv', 'o.jsonl']
     )
 
   def test_an_interrupt_leaves_nothing(self):
@@ -509,15 +590,16 @@ class CliTest(parameterized.TestCase):
     )
     self.addCleanup(process.kill)
     deadline = time.monotonic() + 60
-    while len(os.listdir(self.dir)) == 4 and time.monotonic() < deadline:
+    num_files = len(_MODELS) + 2
+    while (
+      len(os.listdir(self.dir)) == num_files and time.monotonic() < deadline
+    ):
       time.sleep(0.05)  # Until it writes to its temporary file.
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     self.assertEqual(process.returncode, 130)
     self.assertEqual(stderr, 'tf_dnn_annotations: interrupted\n')
-    self.assertCountEqual(
-      os.listdir(self.dir), ['model', 'regressor', 'x.csv', 'long.csv']
-    )
+    self.assertCountEqual(os.listdir(self.dir), _MODELS + ['x.csv', 'long.csv'])
 
   @parameterized.parameters(True, False)
   def test_a_terminal_gets_a_progress_bar_if_tqdm_is_there(self, has_tqdm):

@@ -38,7 +38,7 @@ def run(arguments):
       arguments.baseline_examples or arguments.examples
     )
   elif arguments.baselines is not None:
-    baseline_paths = example_files.find_files(arguments.baselines)
+    baseline_paths = _baseline_files(arguments.baselines)
   inputs = {os.path.realpath(path) for path in paths + (baseline_paths or [])}
   if os.path.realpath(arguments.output) in inputs:
     raise ValueError(
@@ -59,7 +59,8 @@ def run(arguments):
       )
     # Before anything is read or written: an argument that does not fit this
     # model, as a label that it has not, is found without an example.
-    empty = _attribute_fn(ig, arguments)([])
+    notes = _Notes()
+    empty = _attribute_fn(ig, arguments, notes)([])
     baselines, baseline_records = None, []
     if baseline_paths:
       baseline_records = example_files.read_records(baseline_paths, csv_format)
@@ -69,7 +70,9 @@ def run(arguments):
     elif baseline_paths:
       baseline_records = list(baseline_records)
       baselines = [record.example for record in baseline_records]
-    attribute_fn = _attribute_fn(ig, arguments, baselines, baseline_records)
+    attribute_fn = _attribute_fn(
+      ig, arguments, notes, baselines, baseline_records
+    )
     attribute_fn([])  # The baselines are good.
     records = example_files.read_records(paths, csv_format)
     batches = _batches(records, arguments.batch_size)
@@ -78,15 +81,107 @@ def run(arguments):
       ig.model, arguments, empty, batches, attribute_fn, _progress(paths)
     )
     seconds = time.monotonic() - started
-  _print_summary(arguments, ig.model, summary, seconds)
+  if not summary.num_examples:
+    _warn(f'no examples in {_listed(paths)}')
+  notes.warn_of_rows(summary.num_examples, arguments.tolerance)
+  remedy = _remedy(arguments.method, ig.model, notes.not_converged.count)
+  _print_summary(arguments, ig.model, summary, seconds, remedy)
 
 
-def _attribute_fn(ig, arguments, baselines=None, baseline_records=()):
+def _baseline_files(patterns):
+  """Returns the paths of the files of baselines."""
+  try:
+    return example_files.find_files(patterns)
+  except FileNotFoundError as error:
+    raise FileNotFoundError(
+      f"{error} Or say 'mean', 'median' or 'sample' to have baselines computed "
+      'of examples.'
+    ) from error
+
+
+def _listed(paths, most=10):
+  more = f', and {len(paths) - most} more' if len(paths) > most else ''
+  return ', '.join(paths[:most]) + more
+
+
+class _Places(object):
+  """How many examples something is true of, and where the first is."""
+
+  def __init__(self):
+    self.count = 0
+    self.first = None
+
+  def add(self, records):
+    if not self.count and records:
+      self.first = records[0].place
+    self.count += len(records)
+
+  def where(self):
+    """Returns the end of a sentence that names the first place."""
+    return f'; the first: {self.first}' if self.count > 1 else f': {self.first}'
+
+
+class _Notes(object):
+  """What the API warns of, told to a person.
+
+  Of rows it is told once, after the last batch. Memory does not grow with them.
+
+  Attributes:
+    not_converged: `_Places` of the examples that did not meet --tolerance.
+    near_baseline: `_Places` of those whose attributions cancel.
+  """
+
+  def __init__(self):
+    self.not_converged = _Places()
+    self.near_baseline = _Places()
+    self._texts = set()
+
+  def add(self, message, records):
+    """Takes a warning, an exception, that came with a list of `Record`s."""
+    rows = getattr(message, 'rows', None)
+    if rows is None:
+      self._warn_once(message, records)
+    elif isinstance(message, integrated_gradients.NotConverged):
+      self.not_converged.add([records[row] for row in rows])
+    elif isinstance(message, integrated_gradients.NearBaseline):
+      self.near_baseline.add([records[row] for row in rows])
+    else:
+      self._warn_once(message, [records[row] for row in rows])
+
+  def _warn_once(self, message, records):
+    text = cli_parser.in_flags(str(message))
+    if text not in self._texts:
+      self._texts.add(text)
+      place = f'{records[0].place} and following: ' if records else ''
+      _warn(place + text)
+
+  def warn_of_rows(self, num_examples, tolerance):
+    """Prints what is true of some of the examples, if it is of any."""
+    of_all = f'of {num_examples} example{"s" * (num_examples != 1)}'
+    if self.not_converged.count:
+      _warn(
+        f'{self.not_converged.count} {of_all} did not meet '
+        f'--tolerance={tolerance:g}{self.not_converged.where()}. More '
+        '--num_steps may.'
+      )
+    if self.near_baseline.count:
+      has, its = 'has', 'its'
+      if self.near_baseline.count > 1:
+        has, its = 'have', 'their'
+      _warn(
+        f'{self.near_baseline.count} {of_all} {has} an output nearly that of '
+        f'{its} baseline, so that {its} attributions cancel and mean little'
+        f'{self.near_baseline.where()}. Another baseline tells more.'
+      )
+
+
+def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
   """Returns a function from a list of `Record`s to `Attributions`.
 
   Args:
     ig: `IntegratedGradients`.
     arguments: `argparse.Namespace`.
+    notes: `_Notes` that take what the API warns of.
     baselines: as `ig.attribute` takes it.
     baseline_records: list of the `Record`s that are the baselines, if any.
   """
@@ -95,8 +190,6 @@ def _attribute_fn(ig, arguments, baselines=None, baseline_records=()):
   is_number = re.fullmatch('-?[0-9]+', target)
   if is_number and target not in (ig.model.labels or ()):
     target = int(target)
-
-  warned = []
 
   def attribute(records):
     try:
@@ -113,11 +206,8 @@ def _attribute_fn(ig, arguments, baselines=None, baseline_records=()):
           max_rows=arguments.max_rows,
           tolerance=arguments.tolerance,
         )
-      # What is true of one batch mostly is of the next: one is enough.
-      if caught and not warned:
-        text = cli_parser.in_flags(str(caught[0].message))
-        warned.append(f'{records[0].place} and following: {text}')
-        _warn(warned[0])
+      for warning in caught:
+        notes.add(warning.message, records)
       return result
     except ValueError as error:
       # That of a baseline is the cause of another error.
@@ -249,7 +339,7 @@ def _warn(text):
   print(f'{start}note: {text}', file=sys.stderr)
 
 
-def _print_summary(arguments, model, summary, seconds):
+def _print_summary(arguments, model, summary, seconds, remedy):
   bar = '\N{FULL BLOCK}'
   try:
     bar.encode(sys.stdout.encoding or 'ascii')
@@ -265,11 +355,19 @@ def _print_summary(arguments, model, summary, seconds):
   )
   print(f'Wrote {arguments.output}')
   print()
-  print(summary.text(unit, bar, _remedy(arguments.method, model)))
+  print(summary.text(unit, bar, remedy))
 
 
-def _remedy(method, model):
-  """Returns what makes the gap smaller; nothing does if it is rounding."""
+def _remedy(method, model, has_capped):
+  """Returns what makes the gap smaller; nothing does if it is rounding.
+
+  Args:
+    method: --method.
+    model: the `annotated_model.AnnotatedModel`.
+    has_capped: whether --num_steps kept examples from meeting --tolerance.
+  """
+  if has_capped:
+    return 'more --num_steps make it smaller'
   if method == 'auto' and model.network is None:
     return 'a smaller --tolerance makes it smaller'
   if method in ('auto', 'exact'):
