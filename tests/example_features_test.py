@@ -60,6 +60,17 @@ def _receiver_fn():
   )
 
 
+def _day(serialized):
+  spec = {'DAY': _SPEC['DAY']}
+  return tf.cast(tf.io.parse_example(serialized, spec)['DAY'], tf.float32)
+
+
+def _day_of_one(serialized):
+  spec = {'DAY': _SPEC['DAY']}
+  parsed = tf.io.parse_single_example(serialized, spec)
+  return tf.cast(parsed['DAY'], tf.float32)
+
+
 class ExampleFeaturesTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
@@ -91,6 +102,61 @@ class ExampleFeaturesTest(parameterized.TestCase):
     with tfda.IntegratedGradients(export_dir) as ig:
       self.assertEqual(ig.model.example_features, ig.model.features)
       self.assertLen(ig.model.features, 4)
+
+  @parameterized.named_parameters(
+    ('with_a_constant', lambda s: _day(s) + tf.ones([tf.shape(s)[0], 1]), 3, 2),
+    (
+      'in_a_loop',
+      lambda s: tf.map_fn(lambda one: 5 * _day_of_one(one), s, tf.float32),
+      1,
+      10,
+    ),
+    ('parsed_twice', lambda s: _day(s) + 2 * _day(tf.identity(s)), 1, 6),
+    (
+      'with_a_default',
+      lambda s: _day(s) + tf.placeholder_with_default(4.0, []),
+      9,
+      2,
+    ),
+  )
+  def test_receivers_that_compute(self, day_fn, shift, slope):
+    """tf.Examples take the way that they take where the model is served."""
+
+    def receiver_fn():
+      serialized = tf.placeholder(tf.string, [None])
+      return tf.estimator.export.ServingInputReceiver(
+        {'day': day_fn(serialized)}, {'examples': serialized}
+      )
+
+    export_dir = network_export.export(
+      _NETWORK, [tf.feature_column.numeric_column('day')], receiver=receiver_fn
+    )
+    with tfda.IntegratedGradients(export_dir) as ig:
+      self.assertTrue(ig.model.takes_examples)
+      result = ig.attribute(network_export.examples(DAY=[[3], [-2]]))
+    np.testing.assert_array_equal(
+      result.outputs, slope * np.array([3, -2]) + shift
+    )
+
+  def test_examples_for_a_model_of_raw_booleans(self):
+    def receiver_fn():
+      received = {'is_open': tf.placeholder(tf.bool, [None, 1])}
+      return tf.estimator.export.ServingInputReceiver(received, received)
+
+    export_dir = network_export.export(
+      _NETWORK,
+      [tf.feature_column.numeric_column('is_open')],
+      receiver=receiver_fn,
+    )
+    with tfda.IntegratedGradients(export_dir) as ig:
+      for examples in (
+        network_export.examples(is_open=[[1], [0]]),
+        {'is_open': [True, False]},
+        {'is_open': [1, 0]},
+      ):
+        np.testing.assert_array_equal(ig.attribute(examples).outputs, [3, 1])
+      with self.assertRaisesRegex(TypeError, "'is_open' must be bool; got 2"):
+        ig.attribute({'is_open': [1, 2]})
 
   def test_a_model_of_raw_features(self):
     export_dir = network_export.export(_NETWORK, receiver='raw')

@@ -244,11 +244,24 @@ class TargetsTest(parameterized.TestCase):
     ('multi_class', True, TypeError, r'got True\. Convert it with int\(\)'),
     ('multi_class', None, TypeError, r'got None\. Convert it with int\(\)'),
     ('regressor', 1, ValueError, r'\[0, 1\); got 1\. Count from 0'),
+    ('regressor_2d', 2, ValueError, r'\[0, 2\); got 2\. Count from 0'),
+    ('regressor_2d', 'b', ValueError, r'an index in \[0, 2\), since the model'),
     ('regressor_2d', 'predicted', ValueError, r'Give an index in \[0, 2\), or'),
   )
   def test_errors(self, name, targets, error, regex):
     with self.assertRaisesRegex(error, '`targets` must .*' + regex):
       self._attribute(name, targets)
+
+  def test_label_that_is_no_text(self):
+    export_dir = network_export.export(
+      numpy_network.whole_numbers(1, [4, 3, 3]),
+      label_vocabulary=[b'ok', b'\xff', 'adélie'.encode()],
+    )
+    with tfda.IntegratedGradients(export_dir) as ig:
+      self.assertEqual(ig.model.labels, ['ok', '\\xff', 'adélie'])
+      for target in (b'\xff', '\\xff'):
+        result = ig.attribute({'x': _X}, targets=target)
+        self.assertEqual(set(result.targets), {1})
 
 
 if __name__ == '__main__':

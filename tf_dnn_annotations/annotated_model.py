@@ -169,9 +169,8 @@ class AnnotatedModel(object):
     self.num_outputs = self._outputs['logits'].shape.as_list()[-1]
     self.num_classes = self.num_outputs if self.kind == 'classifier' else None
     self.labels = self._labels(predict)
-    parsers = serialized_examples.parsers(found.features)
-    self.takes_examples = bool(parsers)
-    self._serialized = parsers[0].inputs[0] if parsers else None
+    self._serialized, parsers = serialized_examples.find(found.features)
+    self.takes_examples = self._serialized is not None
     self.example_features = (
       serialized_examples.parsed_features(parsers, self._value)
       if parsers
@@ -246,7 +245,13 @@ class AnnotatedModel(object):
     if self._found.logits.shape.as_list()[-1] == 1:
       logits = logits[:, 1:]
     classes = self._run(predict['classes'], {self._found.logits: logits})
-    labels = [tf.compat.as_text(label) for label in classes.ravel()]
+    # Bytes that are no text are shown as such.
+    labels = [
+      label.decode('utf-8', 'backslashreplace')
+      if isinstance(label, bytes)
+      else label
+      for label in classes.ravel()
+    ]
     without_vocabulary = [str(i) for i in range(self.num_outputs)]
     return None if labels == without_vocabulary else labels
 

@@ -151,6 +151,8 @@ def _dense(feature, value):
     return array
   if array.ndim == 1 and shape == [1]:
     array = array[:, np.newaxis]
+  if array.shape == (0,) and None not in shape:  # No rows, of any shape.
+    array = array.reshape([0, *shape])
   matches = array.ndim == len(shape) + 1 and all(
     expected in (None, got) for expected, got in zip(shape, array.shape[1:])
   )
@@ -244,7 +246,7 @@ def _converted(feature, array):
       f'{array.ravel()[:1].tolist()[0]!r}. Convert it to numbers.'
     )
   converted = array.astype(wanted, copy=False)
-  if feature.dtype.is_integer and (converted != array).any():
+  if not feature.dtype.is_floating and (converted != array).any():
     raise TypeError(
       f'feature {feature.key!r} must be {feature.dtype.name}; got '
       f'{array[converted != array][0]}. Round it, or check the column.'

@@ -21,43 +21,98 @@ _REMEDY = (
 )
 
 _PARSE_OPS = ('ParseExample', 'ParseExampleV2')
+# What calls functions; tf.map_fn is such a loop.
+_CALLS = {
+  'If',
+  'PartitionedCall',
+  'StatefulPartitionedCall',
+  'StatelessIf',
+  'StatelessWhile',
+  'While',
+}
 
 
-def parsers(features):
-  """Returns the ops that parse the features from serialized tf.Examples.
+def find(features):
+  """Finds where a graph takes serialized tf.Examples, as it is served.
 
   Args:
     features: {feature key: `Tensor` or `SparseTensor`}.
 
   Returns:
-    list of `tf.Operation`, which all parse the same tensor; empty where the
-    features are not parsed, or from several.
+    (string `Tensor` to feed, list of the `tf.Operation`s that parse a batch of
+    it); (None, []) where features are received as they are, or from several
+    placeholders.
   """
-  stack = [
-    tensor.op
+  tensors = [
+    tensor
     for feature in features.values()
     for tensor in tf.nest.flatten(feature, expand_composites=True)
   ]
-  seen, found = set(stack), []
+  behind = _ancestors(tensors)
+  parsers = [op for op in behind if op.type in _PARSE_OPS]
+  inputs = [_source(op.inputs[0]) for op in parsers]
+  candidates = list({tensor.name: tensor for tensor in inputs}.values())
+  # What is parsed once, whatever it is made of, holds tf.Examples; otherwise
+  # what is received may.
+  if len(candidates) != 1 or _placeholders(
+    _ancestors(tensors, candidates[0].op)
+  ):
+    candidates = _placeholders(behind)
+  if len(candidates) != 1 or not _has_parser(behind):
+    return None, []
+  (serialized,) = candidates
+  # A feature may be received as it is, and parsed into another.
+  if (
+    serialized.dtype != tf.string
+    or serialized.shape.rank not in (None, 1)
+    or any(_source(tensor) is serialized for tensor in tensors)
+  ):
+    return None, []
+  return serialized, parsers
+
+
+def _ancestors(tensors, end=None):
+  """Returns the operations that tensors are computed from, theirs as well.
+
+  Args:
+    tensors: list of `Tensor`.
+    end: None, or a `tf.Operation` behind which none are, nor itself.
+  """
+  stack = list({tensor.op for tensor in tensors} - {end})
+  seen = set(stack) | {end}
+  found = list(stack)
   while stack:
-    op = stack.pop()
-    if op.type in _PARSE_OPS:
-      # What else the features may depend on is not fed.
-      found.append(op)
-      continue
-    if op.type in ('Placeholder', 'PlaceholderWithDefault'):
-      return []
-    new = {tensor.op for tensor in op.inputs} - seen
+    new = {tensor.op for tensor in stack.pop().inputs} - seen
     seen |= new
-    stack.extend(new)
-  return found if len({op.inputs[0].name for op in found}) == 1 else []
+    found += new
+    stack += new
+  return sorted(found, key=lambda op: op.name)
+
+
+def _placeholders(operations):
+  return [op.outputs[0] for op in operations if op.type == 'Placeholder']
+
+
+def _source(tensor):
+  while tensor.op.type == 'Identity':
+    tensor = tensor.op.inputs[0]
+  return tensor
+
+
+def _has_parser(operations):
+  """Whether tf.Examples are parsed, in a function of the graph perhaps."""
+  types = {op.type for op in operations}
+  if types & _CALLS:
+    library = operations[0].graph.as_graph_def().library
+    types |= {node.op for f in library.function for node in f.node_def}
+  return bool(types & {*_PARSE_OPS, 'ParseSingleExample'})
 
 
 def parsed_features(parsers, run_fn):
   """Returns {key: `feature_values.Feature`} of what is parsed of an example.
 
   Args:
-    parsers: list of `tf.Operation`, as `parsers` returns.
+    parsers: list of `tf.Operation`, as `find` returns.
     run_fn: function of a list of `Tensor`s that depend on no input; returns
       their values.
   """
@@ -102,7 +157,8 @@ def _keys(op, run_fn):
 
 def parsing_spec(feature):
   """Returns how a feature of a model of raw features stands in a tf.Example."""
-  dtype = tf.int64 if feature.dtype.is_integer else feature.dtype
+  is_integer = feature.dtype.is_integer or feature.dtype == tf.bool
+  dtype = tf.int64 if is_integer else feature.dtype
   dtype = tf.float32 if feature.dtype.is_floating else dtype
   if feature.is_sparse:
     return tf.io.VarLenFeature(dtype)
@@ -127,7 +183,8 @@ def checked(examples):
   )
   if isinstance(examples, (str, bytes)) or not hasattr(examples, '__iter__'):
     raise TypeError(
-      f'`examples` must be a list; got {examples!r:.80}. {remedy}'
+      f'`examples` must be a list; got {examples!r:.80}. {remedy} Of batches, '
+      'each is such a list or dict.'
     )
   examples = list(examples)
   for row, example in enumerate(examples):
@@ -135,6 +192,11 @@ def checked(examples):
       raise TypeError(
         f'`examples` must hold bytes; got {type(example).__name__} at row '
         f'{row}. {remedy}'
+        + (
+          " A tf.data.Dataset's as_numpy_iterator() gives them."
+          if hasattr(example, 'numpy')
+          else ''
+        )
       )
   # TensorFlow 1 ends the process where its message quotes bytes that are no
   # UTF-8, so that it must not see them.

@@ -43,8 +43,16 @@ def ids(model, targets, num_rows):
 
 def _id(model, target):
   if isinstance(target, (str, bytes)):
-    label = target.decode() if isinstance(target, bytes) else str(target)
+    label = str(target)
+    if isinstance(target, bytes):
+      label = target.decode('utf-8', 'backslashreplace')
     labels = model.labels
+    if model.kind == 'regressor':
+      raise ValueError(
+        f"`targets` must be 'predicted', 'all' or an index in [0, "
+        f'{model.num_outputs}), since the model predicts numbers; got '
+        f'{label!r}. Leave it out for the only one.'
+      )
     if labels is None:
       # As TensorFlow names the classes of a model without a vocabulary.
       labels = [str(i) for i in range(model.num_outputs)]
@@ -66,7 +74,7 @@ def _id(model, target):
       f'`targets` must be in [0, {model.num_outputs}); got {target}. '
       + (
         'For a binary model, 1 is the positive class.'
-        if model.num_outputs == 2
+        if model.num_outputs == 2 and model.kind == 'classifier'
         else 'Count from 0.'
       )
     )
