@@ -374,6 +374,13 @@ class AttributeTest(parameterized.TestCase):
   def test_several_malformed_examples(self):
     self._check(_EXAMPLES + [b'a', b'b'] + _EXAMPLES, ValueError, r'^row 3: ')
 
+  def test_batches_that_are_examples(self):
+    for explainer in self.explainers.values():
+      with self.assertRaisesRegex(TypeError, 'Of batches, each is such a list'):
+        explainer.baselines_of(_EXAMPLES)
+      with self.assertRaisesRegex(TypeError, 'Of batches, each is such a list'):
+        list(explainer.attribute_batches(_EXAMPLES))
+
   @parameterized.parameters(
     (b'example', r"must be a list; got b'example'\. Give a list of serialized"),
     ('example', r"must be a list; got 'example'\. Give a list of serialized"),

@@ -278,6 +278,26 @@ class SameNamesTest(parameterized.TestCase):
       self._attribute(form, baselines), [[1, -7], [-4, -1]]
     )
 
+  @parameterized.product(form=list(_FORMS), batch_form=list(_FORMS))
+  def test_a_sample_of_data_is_raw(self, form, batch_form):
+    batch = _FORMS[batch_form]({'size': np.float32([[3, 2]])})
+    baselines = self.ig.baselines_of([batch], 'sample', num_rows=1)
+    np.testing.assert_array_equal(
+      self._attribute(form, baselines), [[0, -6], [-5, 0]]
+    )
+
+  @parameterized.parameters(*_FORMS)
+  def test_one_example_without_its_axis(self, form):
+    # Not said to be raw in the form of examples: there it is processed.
+    if form == 'dict':
+      np.testing.assert_array_equal(
+        self._attribute(form, {'size': [3, 2]}), [[0, -6], [-5, 0]]
+      )
+    else:
+      np.testing.assert_array_equal(
+        self._attribute(form, {'size': [3, 2]}), [[1, -6], [-4, 0]]
+      )
+
 
 if __name__ == '__main__':
   absltest.main()

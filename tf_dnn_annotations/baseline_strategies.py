@@ -26,7 +26,7 @@ def compute(model, batches, strategy, num_rows, seed):
 
   Returns:
     For 'mean' and 'median' `baselines.ColumnValues`, [width] each. For 'sample'
-    a list of serialized tf.Examples, or a dict of raw features.
+    a list of serialized tf.Examples, or `baselines.RawExamples`.
 
   Raises:
     ValueError: no such strategy, or no examples.
@@ -90,10 +90,10 @@ def _together(rows):
     return rows
   batch = {key: [row[key] for row in rows] for key in rows[0]}
   # Rows of a sparse feature stay lists, which may differ in length.
-  return {
-    key: np.array(values) if np.ndim(rows[0][key]) == 0 else values
+  return baselines.RawExamples(
+    (key, np.array(values) if np.ndim(rows[0][key]) == 0 else values)
     for key, values in batch.items()
-  }
+  )
 
 
 class _Reservoir(object):

@@ -14,6 +14,10 @@ class ColumnValues(dict):
   """
 
 
+class RawExamples(dict):
+  """{feature key: values}: raw examples, beyond doubt as `ColumnValues` are."""
+
+
 def points(model, baselines, is_dict, num_rows, output, max_rows):
   """Returns the points at which the paths start.
 
@@ -42,7 +46,7 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
       ) from error
   if isinstance(baselines, dict):
     keys, columns = set(baselines), {c.name for c in model.columns}
-    is_raw = (
+    is_raw = isinstance(baselines, RawExamples) or (
       not isinstance(baselines, ColumnValues)
       and keys == set(model.features)
       and (is_dict or not keys <= columns)
@@ -63,7 +67,7 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
         f'{sorted(map(str, keys - columns))}.'
       )
     baselines = {
-      key: [value] if _is_single(value) else value
+      key: [value] if _is_single(value, model.features[key]) else value
       for key, value in baselines.items()
     }
   elif isinstance(baselines, bytes):
@@ -104,9 +108,14 @@ def _warn_of_raw_values(model, baselines):
     )
 
 
-def _is_single(value):
+def _is_single(value, feature):
+  """Whether `value` is that of one example, without an axis of examples."""
   # Not np.ndim: it refuses lists of different lengths.
-  return np.isscalar(value) or isinstance(value, np.ndarray) and not value.ndim
+  if np.isscalar(value) or isinstance(value, np.ndarray) and not value.ndim:
+    return True
+  if feature.is_sparse or feature.shape in (None, [1]):
+    return False
+  return None not in feature.shape and np.shape(value) == tuple(feature.shape)
 
 
 def _processed(model, baselines, num_rows):

@@ -27,7 +27,7 @@ def _json(value):
   """Returns the JSON text of a value; stdout has all its characters."""
   text = json.dumps(value, indent=2, ensure_ascii=False)
   try:
-    text.encode(sys.stdout.encoding)
+    text.encode(sys.stdout.encoding or 'utf-8')
   except UnicodeEncodeError:
     text = json.dumps(value, indent=2)  # Its escapes are JSON's own.
   return text
