@@ -39,7 +39,7 @@ test: $(VENV)/.tests
 
 test-others: $(VENV)/.tests
 	$(VENV)/bin/python -m nox --sessions tf115 tf211 tf221 modern \
-	  newest
+	  tf216 newest
 
 # BENCH_FLAGS=--quick sees that it runs.
 bench: .venv-bench/.runs

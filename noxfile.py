@@ -140,6 +140,7 @@ _session(
     *('--requirement', 'requirements/modern-test.txt'),
   ],
   (
+    'annotations_test',
     'checkpoint_interchange_test',
     'cluster_test',
     'conformance_test',
@@ -148,8 +149,16 @@ _session(
     'foreign_checkpoints_test',
     'modern_tf_test',
     'parity_test',
+    'saved_model_test',
   )
   + _GUARDS,
+)
+# On the first TensorFlow without it, too.
+_session(
+  'tf216',
+  ['3.11'],
+  ['--no-deps', '--requirement', 'requirements/tf216.txt'],
+  ('conformance_test', 'modern_tf_test', 'parity_test') + _GUARDS,
 )
 # And with whatever TensorFlow is the newest, to know what it has broken.
 _session(
