@@ -89,10 +89,14 @@ def _measure(bench, part, quick, results):
   if part == 'end_to_end':
     return end_to_end.measure(2 if quick else 5)
   if part == 'memory':
-    hidden = cases.HIDDEN_UNITS[0], cases.HIDDEN_UNITS[-1]
-    ours = [cases.Case(3000, hidden[0], 10), cases.Case(10000, hidden[1], 10)]
+    hidden = cases.HIDDEN_UNITS
+    ours = [cases.Case(3000, hidden[0], 10), cases.Case(10000, hidden[-1], 10)]
     return bench.memory(
-      [cases.Case(3000, units, 10) for units in hidden[: 1 if quick else 2]],
+      [
+        cases.Case(width, units, 10)
+        for units in (hidden[:1] if quick else hidden)
+        for width in ((3000,) if quick else (300, 3000))
+      ],
       (1, 100) if quick else (1, 10, 100, 1000, 10000),
       ours[:1] if quick else ours,
       _settings(results),

@@ -278,7 +278,9 @@ def plot(results, path):
 
 
 def _label_ticks(axis, lines):
-  """Writes the measured numbers under an axis in place of powers of ten."""
+  """Writes numbers in place of powers of ten; below, those measured."""
+  from matplotlib import ticker
+
   numbers = sorted({int(x) for line in lines.values() for x in line})
   # Too near to each other, they would overlap.
   kept = []
@@ -286,4 +288,10 @@ def _label_ticks(axis, lines):
     if not kept or math.log(number / kept[-1]) > 0.5:
       kept.append(number)
   axis.set_xticks(kept, [f'{number:,}' for number in kept])
+  low, high = axis.get_ylim()
+  # Over a decade or so, powers of ten would be one or two.
+  axis.yaxis.set_major_locator(
+    ticker.LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,))
+  )
+  axis.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
   axis.minorticks_off()

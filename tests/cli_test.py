@@ -398,8 +398,8 @@ class CliTest(parameterized.TestCase):
         'note: 3 of 9 examples did not meet --tolerance=0.001; the first: '
         's.csv, line 5. More --num_steps may.',
         'note: 2 of 9 examples have an output nearly that of their baseline, '
-        'so that their attributions cancel and mean little; the first: s.csv, '
-        'line 7. Another baseline tells more.',
+        'so that their attributions cancel or are rounding, and mean little; '
+        'the first: s.csv, line 7. Another baseline tells more.',
       ],
     )
     self.assertEndsWith(stdout, '; more --num_steps make it smaller\n')
@@ -412,8 +412,8 @@ class CliTest(parameterized.TestCase):
         'note: 1 of 3 examples did not meet --tolerance=1e-05: s.csv, line 3. '
         'More --num_steps may.',
         'note: 1 of 3 examples has an output nearly that of its baseline, so '
-        'that its attributions cancel and mean little: s.csv, line 4. Another '
-        'baseline tells more.',
+        'that its attributions cancel or are rounding, and mean little: s.csv, '
+        'line 4. Another baseline tells more.',
       ],
     )
 

@@ -170,8 +170,9 @@ class _Notes(object):
         has, its = 'have', 'their'
       _warn(
         f'{self.near_baseline.count} {of_all} {has} an output nearly that of '
-        f'{its} baseline, so that {its} attributions cancel and mean little'
-        f'{self.near_baseline.where()}. Another baseline tells more.'
+        f'{its} baseline, so that {its} attributions cancel or are rounding, '
+        f'and mean little{self.near_baseline.where()}. Another baseline tells '
+        'more.'
       )
 
 
