@@ -13,7 +13,9 @@ from absl.testing import parameterized
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 _PACKAGES = ('tf_dnn_annotations', 'tests', 'examples', 'benchmarks')
 
-Rule = collections.namedtuple('Rule', ['kind', 'name', 'srcs', 'deps', 'main'])
+Rule = collections.namedtuple(
+  'Rule', ['kind', 'name', 'srcs', 'deps', 'data', 'main']
+)
 
 
 def _rules(package):
@@ -26,6 +28,8 @@ def _rules(package):
         keyword.arg: ast.literal_eval(keyword.value)
         for keyword in call.keywords
         if keyword.arg in ('name', 'srcs', 'deps', 'main')
+        or keyword.arg == 'data'
+        and isinstance(keyword.value, ast.List)
       }
       rules.append(
         Rule(
@@ -33,6 +37,7 @@ def _rules(package):
           name=arguments['name'],
           srcs=arguments.get('srcs', []),
           deps=arguments.get('deps', []),
+          data=arguments.get('data', []),
           main=arguments.get('main', arguments['name'] + '.py'),
         )
       )
@@ -130,6 +135,15 @@ class BuildFilesTest(parameterized.TestCase):
       for rule in _rules(package):
         if rule.kind != 'py_library':
           self.assertEqual([rule.main], rule.srcs)
+
+  def test_tests_of_the_command_have_it(self):
+    # What runs `python -m tf_dnn_annotations` does not import its __main__.
+    data = {rule.name + '.py': rule.data for rule in _rules('tests')}
+    runs = "'-m', '" + "tf_dnn_annotations'"
+    names = [p.name for p in _files('tests') if runs in p.read_text('utf-8')]
+    self.assertLen(names, 3)
+    for name in names:
+      self.assertIn('//tf_dnn_annotations:sources', data[name], name)
 
   def test_every_test_runs_its_tests_when_started(self):
     # Without it, Bazel would start the file, which does nothing, and call
