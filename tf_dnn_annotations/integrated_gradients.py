@@ -174,7 +174,7 @@ class IntegratedGradients(object):
         that its attributions cancel or are rounding, and mean little. With all
         targets, if that is so for each of them.
       RuntimeWarning: `baselines` are taken for processed values where they may
-        be raw ones, or the other way round.
+        be raw ones.
     """
     model = self.model
     self._check_output(output)
