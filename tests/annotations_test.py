@@ -3,9 +3,7 @@
 import dataclasses
 import functools
 import json
-import os
 import re
-import shutil
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -13,10 +11,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.eager import context
 
 from tests import model_cases
+from tests import network_export
 import tf_dnn_annotations as tfda
 
 _NAMES = tfda.LayerAnnotationsCollectionNames
@@ -647,20 +645,15 @@ class SignatureAloneTest(parameterized.TestCase):
   @parameterized.parameters(1, 2)
   def test_exact_attributions(self, version):
     whole = model_cases.annotated_export('mixed', version=version)
-    stripped = os.path.join(model_cases.make_directory(), 'stripped')
-    shutil.copytree(whole, stripped)
-    path = os.path.join(stripped, 'saved_model.pb')
-    saved_model = saved_model_pb2.SavedModel()
-    with open(path, 'rb') as file:
-      saved_model.ParseFromString(file.read())
-    collections = saved_model.meta_graphs[0].collection_def
-    dropped = [name for name in collections if name.startswith('layer_annot')]
-    self.assertLen(dropped, 5)
-    for name in dropped:
-      del collections[name]
-    with open(path, 'wb') as file:
-      file.write(saved_model.SerializeToString())
 
+    def drop_collections(meta_graph):
+      collections = meta_graph.collection_def
+      dropped = [name for name in collections if name.startswith('layer_annot')]
+      self.assertLen(dropped, 5)
+      for name in dropped:
+        del collections[name]
+
+    stripped = network_export.edited_copy(whole, drop_collections)
     examples = model_cases.CASES['mixed'].serialized_examples()
     with tfda.IntegratedGradients(whole) as ig:
       expected = ig.attribute(examples, method='exact')

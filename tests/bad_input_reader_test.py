@@ -8,7 +8,6 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import model_cases
 from tests import network_export
@@ -145,19 +144,13 @@ class ExportDirTest(parameterized.TestCase):
 
   def _edited_copy(self, version, op='OperationToCome'):
     """Returns an export of another TensorFlow, with one operation changed."""
-    copy = os.path.join(network_export.new_dir(), 'copy')
-    shutil.copytree(self.export_dir, copy)
-    path = os.path.join(copy, 'saved_model.pb')
-    saved_model = saved_model_pb2.SavedModel()
-    with open(path, 'rb') as file:
-      saved_model.ParseFromString(file.read())
-    (meta_graph,) = saved_model.meta_graphs
-    meta_graph.meta_info_def.tensorflow_version = version
-    nodes = [n for n in meta_graph.graph_def.node if n.op == 'Identity']
-    nodes[0].op = op
-    with open(path, 'wb') as file:
-      file.write(saved_model.SerializeToString())
-    return copy
+
+    def edit(meta_graph):
+      meta_graph.meta_info_def.tensorflow_version = version
+      nodes = [n for n in meta_graph.graph_def.node if n.op == 'Identity']
+      nodes[0].op = op
+
+    return network_export.edited_copy(self.export_dir, edit)
 
   def test_path_objects_and_bytes_are_taken(self):
     copy = os.path.join(network_export.new_dir(), 'copy')

@@ -4,13 +4,9 @@ With them, the path is followed in the first layer's pre-activation, which is
 affine in the columns; without them, it may have to be in the columns.
 """
 
-import os
-import shutil
-
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import network_export
 from tests import numpy_network
@@ -21,21 +17,10 @@ _X = np.float32(_RNG.randn(6, 4))
 _BASELINE = np.float32(_RNG.randn(1, 4))
 
 
-def _without_hidden_layers(export_dir):
-  """Returns a copy of a SavedModel without the annotations of its layers."""
-  copy = os.path.join(network_export.new_dir(), 'copy')
-  shutil.copytree(export_dir, copy)
-  path = os.path.join(copy, 'saved_model.pb')
-  saved_model = saved_model_pb2.SavedModel()
-  with open(path, 'rb') as file:
-    saved_model.ParseFromString(file.read())
-  signatures = saved_model.meta_graphs[0].signature_def
-  outputs = signatures['layer_annotations'].outputs
+def _drop_hidden_layers(meta_graph):
+  outputs = meta_graph.signature_def['layer_annotations'].outputs
   for name in [name for name in outputs if name.startswith('hidden_layers/')]:
     del outputs[name]
-  with open(path, 'wb') as file:
-    file.write(saved_model.SerializeToString())
-  return copy
 
 
 class FirstLayerTest(parameterized.TestCase):
@@ -58,7 +43,10 @@ class FirstLayerTest(parameterized.TestCase):
     )
     export_dir = network_export.export(network)
     results = []
-    for path in (export_dir, _without_hidden_layers(export_dir)):
+    for path in (
+      export_dir,
+      network_export.edited_copy(export_dir, _drop_hidden_layers),
+    ):
       with tfda.IntegratedGradients(path) as ig:
         told = [6, 5] if path == export_dir else []
         self.assertEqual(ig.model.hidden_units, told)
@@ -91,7 +79,10 @@ class FirstLayerTest(parameterized.TestCase):
     export_dir = network_export.export(network)
     x = np.float32(_RNG.randint(-8, 9, (6, 4)) / 4)
     values = []
-    for path in (export_dir, _without_hidden_layers(export_dir)):
+    for path in (
+      export_dir,
+      network_export.edited_copy(export_dir, _drop_hidden_layers),
+    ):
       with tfda.IntegratedGradients(path) as ig:
         result = ig.attribute(
           {'x': x}, targets='all', method='midpoint', num_steps=32

@@ -1,10 +1,12 @@
 """Annotated SavedModels of networks whose weights a test has chosen."""
 
 import os
+import shutil
 import tempfile
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 import tf_dnn_annotations as tfda
 
@@ -70,6 +72,26 @@ def export(
     new_dir(), _receiver_fn(columns, receiver), checkpoint_path=checkpoint
   )
   return tf.compat.as_str_any(export_dir)
+
+
+def edited_copy(export_dir, edit_fn):
+  """Returns a copy of a SavedModel, its `MetaGraphDef` changed by a function.
+
+  Args:
+    export_dir: the SavedModel's directory.
+    edit_fn: function of the `MetaGraphDef`, which it changes in place.
+  """
+  copy = os.path.join(new_dir(), 'copy')
+  shutil.copytree(export_dir, copy)
+  path = os.path.join(copy, 'saved_model.pb')
+  saved_model = saved_model_pb2.SavedModel()
+  with open(path, 'rb') as file:
+    saved_model.ParseFromString(file.read())
+  (meta_graph,) = saved_model.meta_graphs
+  edit_fn(meta_graph)
+  with open(path, 'wb') as file:
+    file.write(saved_model.SerializeToString())
+  return copy
 
 
 def _receiver_fn(columns, receiver):

@@ -587,7 +587,7 @@ def _check_saved_model(export_dir):
     raise FileNotFoundError(
       f'`export_dir` must be the directory of a SavedModel; got '
       f'{export_dir!r}, which is a file. Give its directory, '
-      f'{os.path.dirname(export_dir)!r}.'
+      f'{os.path.dirname(export_dir) or "."!r}.'
     )
   if not tf.io.gfile.isdir(export_dir):
     raise FileNotFoundError(
