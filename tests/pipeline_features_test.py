@@ -276,8 +276,12 @@ class PipelineFeaturesTest(parameterized.TestCase):
         ),
       )
       steps.append(estimator.get_variable_value('global_step'))
-    self.assertEqual(*steps)
-    self.assertBetween(steps[0], 4, 20)
+    # After more than 4 steps without a decrease, once a checkpoint, of which
+    # there is one every 2 steps, has told. A hook reads the step while it is
+    # made: the checkpoint and the stop may each come one later, of ordinary
+    # estimators too.
+    for step in steps:
+      self.assertBetween(step, 5, 8)
     # The variable that stops training is in this checkpoint, too.
     self.assertIn('signal_early_stopping/STOP', estimator.get_variable_names())
     self._assert_explains(_export(estimator), _predicted(estimator))
