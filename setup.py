@@ -95,7 +95,10 @@ setuptools.setup(
     # the README has what to do beside a `tensorflow-cpu`.
     'modern': ['tensorflow-estimator==2.15.0', 'tf_keras>=2.16'],
     'progress': ['tqdm'],
-    'test': ['nox', 'pytest', 'pytest-xdist', 'ruff', 'saliency', 'tqdm'],
+    'test': [
+      *('hypothesis', 'nox', 'pandas', 'pytest', 'pytest-xdist', 'ruff'),
+      *('saliency', 'tqdm'),
+    ],
   },
   entry_points={
     'console_scripts': ['tf_dnn_annotations = tf_dnn_annotations.cli:run'],
