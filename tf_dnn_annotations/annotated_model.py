@@ -3,18 +3,27 @@
 import collections
 import os
 import threading
+import warnings
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from tf_dnn_annotations import annotations
+from tf_dnn_annotations import annotation_checks
+from tf_dnn_annotations import class_labels
 from tf_dnn_annotations import feature_values
+from tf_dnn_annotations import found_annotations
+from tf_dnn_annotations import graph_walks
+from tf_dnn_annotations import model_batches
+from tf_dnn_annotations import model_session
 from tf_dnn_annotations import names
 from tf_dnn_annotations import network
+from tf_dnn_annotations import output_gradients
+from tf_dnn_annotations import points as model_points
 from tf_dnn_annotations import refusals
 from tf_dnn_annotations import serialized_examples
 
 RowError = feature_values.RowError
+Points = model_points.Points
 
 # How many numbers a model call may hold by default, about 64 MiB of float32.
 _NUMBERS_A_CALL = 1 << 24
@@ -36,30 +45,6 @@ class Column(
   """
 
   __slots__ = ()
-
-
-class Points(collections.namedtuple('Points', ['columns', 'path', 'outputs'])):
-  """What a model computed at n points of its processed space.
-
-  Attributes:
-    columns: float [n, width of all columns], side by side in the model's order.
-    path: {name: float [n, size]}, where the points lie in the space in which
-      paths are followed: {'first_layer': the first dense layer's
-      pre-activation}, or {column name: its values}.
-    outputs: [n, num_outputs].
-  """
-
-  __slots__ = ()
-
-  def rows(self, index):
-    """Returns some of the points; of a single one, that one for all rows."""
-    if len(self.outputs) == 1:
-      index = slice(None)
-    return Points(
-      self.columns[index],
-      {name: value[index] for name, value in self.path.items()},
-      self.outputs[index],
-    )
 
 
 class AnnotatedModel(object):
@@ -87,7 +72,11 @@ class AnnotatedModel(object):
     column_slices: {column name: slice of the columns side by side}.
     width: number of elements of all columns together.
     dtype: numpy dtype of the columns.
-    num_calls: how often the model was run so far.
+    batch_size: None, or the number of rows that the model demands in a call:
+      others are fed in such batches.
+    stopped: list of the names of the operations between columns and logits at
+      which training stops gradients; here the identity that they compute is
+      differentiated.
     rows_a_call: number of rows that bounds the memory of a call.
   """
 
@@ -101,27 +90,28 @@ class AnnotatedModel(object):
     self._export_dir = os.fspath(export_dir)
     if isinstance(self._export_dir, bytes):
       self._export_dir = self._export_dir.decode()
-    _check_saved_model(self._export_dir)
-    self._graph = tf.Graph()
-    self._session = tf.Session(graph=self._graph)
-    self._gradients, self._points_of_zeros = {}, {}
+    self._runner = model_session.ModelSession(self._export_dir)
+    self._graph = self._runner.graph
+    self._points_of_zeros = {}
     self._parser = None
-    # Rows may be explained by several threads at once, and this be called by
-    # several.
+    # Rows may be explained by several threads at once.
     self._lock = threading.Lock()
-    self.num_calls = 0
     try:
+      refusals.check_is_saved_model(self._export_dir)
       with self._graph.as_default():
-        meta_graph = self._loaded()
-        self._read(meta_graph.signature_def)
-    except Exception:
-      self._session.close()
-      raise
+        self._read(self._loaded())
+    except Exception as error:
+      self._runner.close()
+      if isinstance(error, (FileNotFoundError, refusals.Refused)):
+        raise
+      if isinstance(error, found_annotations.AnnotationError):
+        raise refusals.contradictory(self._export_dir, error) from error
+      raise refusals.unreadable(self._export_dir, error) from error
 
   def _loaded(self):
     try:
       return tf.saved_model.load(
-        self._session,
+        self._runner.session,
         [tf.saved_model.tag_constants.SERVING],
         self._export_dir,
       )
@@ -131,13 +121,59 @@ class AnnotatedModel(object):
         raise
       raise refusal from error
 
-  def _read(self, signatures):
+  def _read(self, meta_graph):
     """Finds what the attributes tell in the graph just loaded."""
+    signatures = meta_graph.signature_def
     self.signatures = sorted(signatures)
-    found = annotations.find(self._graph, signatures.get(names.SIGNATURE))
+    found = found_annotations.find(
+      self._graph,
+      signatures[names.SIGNATURE] if names.SIGNATURE in signatures else None,
+    )
     if found is None:
       raise refusals.without_annotations(self._export_dir, signatures)
     self._found = found
+    predict = (
+      found_annotations.tensors_of_signature(
+        self._graph, 'predict', signatures['predict']
+      )
+      if 'predict' in signatures
+      else {}
+    )
+    assets = {
+      asset.tensor_info.name: asset.filename
+      for asset in meta_graph.asset_file_def
+    }
+    annotation_checks.check(found, predict, assets)
+    self._read_columns()
+    self._outputs = self._output_tensors(predict)
+    stopped, _ = output_gradients.stops(
+      list(found.columns.values()), list(self._outputs.values())
+    )
+    output_gradients.unstop(stopped)
+    self.stopped = [op.name for op in stopped]
+    self._read_network()
+    self._gradients = output_gradients.OutputGradients(
+      self._graph, self._outputs, self._path_tensors
+    )
+    self.num_outputs = self._outputs['logits'].shape.as_list()[-1]
+    self.num_classes = self.num_outputs if self.kind == 'classifier' else None
+    self._read_inputs()
+    self._predicted = self._prediction_tensor(predict)
+    self.labels = None
+    if self.kind == 'classifier' and 'classes' in predict:
+      self.labels = class_labels.read(
+        self._runner.run, found.logits, predict['classes'], self.num_classes
+      )
+    # Forward and backward, a point holds each layer a few times over.
+    self.rows_a_call = max(
+      1,
+      _NUMBERS_A_CALL
+      // (4 * (self.width + sum(self.hidden_units) + self.num_outputs)),
+    )
+
+  def _read_columns(self):
+    """Finds the columns, and the widths of the layers."""
+    found = self._found
     self.columns = []
     for name in found.columns:
       described = found.descriptions[name]
@@ -150,43 +186,34 @@ class AnnotatedModel(object):
           described['config'],
         )
       )
-    self.features = {
-      key: _feature(key, tensor) for key, tensor in found.features.items()
-    }
     self.hidden_units = [
       layer.shape.as_list()[-1] for layer in found.hidden_layers
     ]
-    predict = (
-      {
-        name: annotations.tensor_of_info(self._graph, info)
-        for name, info in signatures['predict'].outputs.items()
-      }
-      if 'predict' in signatures
-      else {}
-    )
-    self._outputs = self._output_tensors(predict)
-    self._read_network()
-    self.num_outputs = self._outputs['logits'].shape.as_list()[-1]
-    self.num_classes = self.num_outputs if self.kind == 'classifier' else None
-    self.labels = self._labels(predict)
-    self._serialized, parsers = serialized_examples.find(found.features)
-    self.takes_examples = self._serialized is not None
-    self.example_features = (
-      serialized_examples.parsed_features(parsers, self._value)
-      if parsers
-      else self.features
-    )
     self.column_slices, width = {}, 0
     for column in self.columns:
       self.column_slices[column.name] = slice(width, width + column.width)
       width += column.width
     self._side_by_side = tf.concat(list(found.columns.values()), axis=-1)
     self.width, self.dtype = width, self._side_by_side.dtype.as_numpy_dtype
-    # Forward and backward, a point holds each layer a few times over.
-    self.rows_a_call = max(
-      1,
-      _NUMBERS_A_CALL
-      // (4 * (width + sum(self.hidden_units) + self.num_outputs)),
+
+  def _read_inputs(self):
+    """Finds what the model is fed, and how many rows of it."""
+    found = self._found
+    self.features = {
+      key: _feature(key, tensor) for key, tensor in found.features.items()
+    }
+    self._serialized, parsers = serialized_examples.find(found.features)
+    self.takes_examples = self._serialized is not None
+    received = (
+      [self._serialized] if self.takes_examples else found.features.values()
+    )
+    self.batch_size = self._runner.batch_size = model_batches.size(
+      [*received, *found.columns.values(), *found.hidden_layers, found.logits]
+    )
+    self.example_features = (
+      serialized_examples.parsed_features(parsers, self._runner.value)
+      if parsers
+      else self.features
     )
 
   def _read_network(self):
@@ -195,6 +222,8 @@ class AnnotatedModel(object):
     columns = list(found.columns.values())
     self.network, self.unrecognized, self.kernel = None, None, None
     first_layer = found.hidden_layers[0] if found.hidden_layers else None
+    if first_layer is not None and self._is_bypassed(first_layer):
+      first_layer = None
     kernel = None
     try:
       if self.kind == 'regressor' and not network.is_same(
@@ -203,7 +232,7 @@ class AnnotatedModel(object):
         raise network.UnrecognizedError(
           'the prediction is not the logits themselves'
         )
-      dense = network.read(columns, found.logits, self._value)
+      dense = network.read(columns, found.logits, self._runner.value)
       self.network, first_layer, kernel = dense
     except network.UnrecognizedError as error:
       self.unrecognized = str(error)
@@ -213,11 +242,20 @@ class AnnotatedModel(object):
         except network.UnrecognizedError:
           first_layer = None
     if kernel is not None:
-      self.kernel = self._value(kernel)
+      self.kernel = self._runner.value(kernel)
     self._path_tensors = (
       dict(found.columns)
       if first_layer is None
       else {'first_layer': first_layer}
+    )
+
+  def _is_bypassed(self, layer):
+    """Whether a column reaches the outputs by another way than a layer."""
+    names_of_columns = {column.name for column in self._found.columns.values()}
+    return any(
+      tensor.name in names_of_columns
+      for op in graph_walks.ancestors(self._outputs.values(), end=[layer.name])
+      for tensor in op.inputs
     )
 
   def _output_tensors(self, predict):
@@ -236,24 +274,18 @@ class AnnotatedModel(object):
       probabilities = tf.nn.softmax(logits)
     return {'logits': logits, 'probabilities': probabilities}
 
-  def _labels(self, predict):
-    """Returns the label vocabulary, read off the labels that are predicted."""
-    if self.kind == 'regressor' or 'classes' not in predict:
-      return None
-    # One row of logits for each class, in which that class is the predicted.
-    logits = 2 * np.eye(self.num_outputs) - 1
-    if self._found.logits.shape.as_list()[-1] == 1:
-      logits = logits[:, 1:]
-    classes = self._run(predict['classes'], {self._found.logits: logits})
-    # Bytes that are no text are shown as such.
-    labels = [
-      label.decode('utf-8', 'backslashreplace')
-      if isinstance(label, bytes)
-      else label
-      for label in classes.ravel()
-    ]
-    without_vocabulary = [str(i) for i in range(self.num_outputs)]
-    return None if labels == without_vocabulary else labels
+  def _prediction_tensor(self, predict):
+    """Returns the tensor [batch] of the indices of the predicted outputs."""
+    if self.kind == 'regressor' or 'class_ids' not in predict:
+      return tf.argmax(self._outputs['logits'], axis=-1)
+    class_ids = predict['class_ids']
+    if not class_ids.dtype.is_integer or class_ids.shape.as_list()[1:] != [1]:
+      raise found_annotations.AnnotationError(
+        "the output 'class_ids' of the signature 'predict' must be an integer "
+        f'for each row, and is {class_ids.dtype.name} of shape '
+        f'{class_ids.shape}'
+      )
+    return class_ids[:, 0]
 
   def points_of_examples(self, examples, output, max_rows=None):
     """Computes the columns and outputs of examples.
@@ -278,7 +310,7 @@ class AnnotatedModel(object):
       self.points_of_rows(read_fn, first, min(first + chunk, num_rows), output)
       for first in range(0, max(num_rows, 1), chunk)
     ]
-    return _joined(parts)
+    return model_points.joined(parts)
 
   def reader(self, examples):
     """Returns how rows of examples get into the model.
@@ -290,7 +322,15 @@ class AnnotatedModel(object):
       (n, function of the first and the last row that returns what the session
       is to be fed).
     """
-    self._check_open()
+    self._runner.check_open()
+    if self.stopped:
+      warnings.warn(
+        f'The model stops gradients at {self.stopped[:3]} (tf.stop_gradient) '
+        'in training. Attributions are of what it computes: the identity that '
+        'these operations are is differentiated.',
+        RuntimeWarning,
+        stacklevel=3,
+      )
     if isinstance(examples, dict):
       values, num_rows = feature_values.batch(self.features, examples)
 
@@ -337,8 +377,9 @@ class AnnotatedModel(object):
       'columns': self._side_by_side,
       'path': self._path_tensors,
       'outputs': self._outputs[output],
+      'predicted': self._predicted,
     }
-    fetched = self._run_rows(fetches, feed, first)
+    fetched = self._runner.run_rows(fetches, feed, first)
     feature_values.check_finite(fetched['features'], first_row=first)
     columns = fetched['columns']
     feature_values.check_finite(
@@ -348,23 +389,34 @@ class AnnotatedModel(object):
       'the value of column',
       first,
     )
-    points = Points(columns, fetched['path'], fetched['outputs'])
-    _check_no_overflow(points, first)
+    points = Points(
+      columns, fetched['path'], fetched['outputs'], fetched['predicted']
+    )
+    model_points.check_no_overflow(points, first)
+    self._check_predicted(points.predicted)
     return points
+
+  def _check_predicted(self, ids):
+    if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_outputs:
+      raise refusals.contradictory(
+        self._export_dir,
+        f'it predicts a class in [{ids.min()}, {ids.max()}], and has '
+        f'{self.num_outputs} of them',
+      )
 
   def point_of_zeros(self, output):
     """Computes the output of zeros in every processed column, once."""
     if output not in self._points_of_zeros:
       zeros = np.zeros((1, self.width), self.dtype)
       self._points_of_zeros[output] = self.points_of_columns(zeros, output)
-    self._check_open()
+    self._runner.check_open()
     return self._points_of_zeros[output]
 
   def points_of_columns(self, columns, output, max_rows=None):
     """Computes the outputs of processed columns [n, width of all columns]."""
-    self._check_open()
+    self._runner.check_open()
     chunk = max_rows or self.rows_a_call
-    fetches = [self._path_tensors, self._outputs[output]]
+    fetches = [self._path_tensors, self._outputs[output], self._predicted]
     parts = []
     for first in range(0, max(len(columns), 1), chunk):
       rows = columns[first : first + chunk]
@@ -372,9 +424,9 @@ class AnnotatedModel(object):
         self._found.columns[name]: rows[:, part]
         for name, part in self.column_slices.items()
       }
-      parts.append(Points(rows, *self._run(fetches, feed)))
-      _check_no_overflow(parts[-1], first)
-    return _joined(parts)
+      parts.append(Points(rows, *self._runner.run(fetches, feed)))
+      model_points.check_no_overflow(parts[-1], first)
+    return model_points.joined(parts)
 
   def points_a_call(self, num_targets):
     """Returns how many points bound the memory of a call for gradients."""
@@ -402,55 +454,24 @@ class AnnotatedModel(object):
     Returns:
       {name: [n, T, size]} with T = 1 or num_outputs.
     """
-    self._check_open()
+    self._runner.check_open()
     feed = {self._path_tensors[name]: value for name, value in path.items()}
     if targets is not None:
-      weights, gradients = self._gradient_tensors(output, None)
+      weights, gradients = self._gradients.tensors(output, None)
       selection = np.zeros((len(targets), self.num_outputs))
       selection[np.arange(len(targets)), targets] = 1
       feed[weights] = selection
-      fetched = self._run(gradients, feed)
+      fetched = self._runner.run(gradients, feed)
       return {name: value[:, np.newaxis] for name, value in fetched.items()}
     # One run: the outputs share the forward pass.
-    fetched = self._run(
-      [self._gradient_tensors(output, k)[1] for k in range(self.num_outputs)],
+    fetched = self._runner.run(
+      [self._gradients.tensors(output, k)[1] for k in range(self.num_outputs)],
       feed,
     )
     return {
       name: np.stack([gradients[name] for gradients in fetched], axis=1)
       for name in path
     }
-
-  def _gradient_tensors(self, output, target):
-    """Returns (weights, {name: gradient}) of an output, made once.
-
-    The gradient is that of one output, or of the sum of all of them by the
-    placeholder `weights` [batch, num_outputs] if `target` is None.
-    """
-    key = output, target
-    with self._lock:  # A graph is changed by one thread at a time.
-      if key not in self._gradients:
-        self._gradients[key] = self._made_gradients(output, target)
-      return self._gradients[key]
-
-  def _made_gradients(self, output, target):
-    """Returns new tensors for `_gradient_tensors`."""
-    with self._graph.as_default():
-      outputs, weights = self._outputs[output], None
-      if target is None:
-        weights = tf.placeholder(outputs.dtype, [None, None])
-      else:
-        outputs = outputs[:, target]
-      tensors = list(self._path_tensors.values())
-      gradients = tf.gradients(
-        outputs, tensors, grad_ys=weights, stop_gradients=tensors
-      )
-      # None: nothing depends on the column.
-      gradients = [
-        tf.zeros_like(tensor) if gradient is None else gradient
-        for tensor, gradient in zip(tensors, gradients)
-      ]
-    return weights, dict(zip(self._path_tensors, gradients))
 
   @property
   def num_logits(self):
@@ -473,7 +494,7 @@ class AnnotatedModel(object):
       if self._parser is None:
         self._parser = self._made_parser()
     placeholder, parsed = self._parser
-    values = self._run_rows(
+    values = self._runner.run_rows(
       parsed, {placeholder: np.array(serialized, object)}, first_row
     )
     feature_values.check_finite(values, first_row=first_row)
@@ -496,119 +517,20 @@ class AnnotatedModel(object):
         k: tf.cast(parsed[k], f.dtype) for k, f in self.features.items()
       }
 
-  def _run_rows(self, fetches, feed, first_row):
-    """Runs the model; names the row at which it fails."""
-    try:
-      return self._run(fetches, feed)
-    except serialized_examples.ROW_ERRORS as error:
-      row, reason = self._failing_row(fetches, feed, error)
-      if row is None:
-        raise ValueError(f'`examples` cannot be read: {reason}') from error
-      raise RowError(first_row + row, reason) from error
-
-  def _failing_row(self, fetches, feed, error):
-    """Returns (index or None, reason) of the first row that fails alone."""
-    num_rows = max(feature_values.num_rows(value) for value in feed.values())
-    low, high = 0, num_rows  # The first bad row is in [low, high).
-    while high - low > 1:
-      middle = (low + high) // 2
-      try:
-        self._run(fetches, feature_values.rows(feed, low, middle))
-        low = middle
-      except serialized_examples.ROW_ERRORS as half_error:
-        error, high = half_error, middle
-    try:
-      self._run(fetches, feature_values.rows(feed, low, high))
-    except serialized_examples.ROW_ERRORS as row_error:
-      return low, serialized_examples.reason(row_error)
-    return None, serialized_examples.reason(error)
-
-  def _value(self, tensor):
-    """Returns the value of a tensor that depends on no input."""
-    return self._session.run(tensor)
-
-  def _run(self, fetches, feed):
-    with self._lock:
-      self.num_calls += 1
-    return self._session.run(fetches, feed)
-
-  def _check_open(self):
-    if self._session is None:
-      raise ValueError(
-        f'The model of {self._export_dir!r} is closed. Load it again, or use '
-        'it before it is closed.'
-      )
+  @property
+  def num_calls(self):
+    """How often the model was run on rows so far."""
+    return self._runner.num_calls
 
   def close(self):
     """Frees the session. The model cannot be used afterwards."""
-    if self._session is not None:
-      self._session.close()
-      self._session = None
+    self._runner.close()
 
   def __enter__(self):
     return self
 
   def __exit__(self, *exc_info):
     self.close()
-
-
-def _check_no_overflow(points, first_row):
-  """Raises `RowError` at the first row that the model cannot compute."""
-  for values in (points.outputs, *points.path.values()):
-    if not feature_values.is_finite(values):
-      row = np.argwhere(~np.isfinite(values))[0][0]
-      raise RowError(
-        first_row + int(row),
-        'the model computes a NaN or an infinity. Leave out or scale down '
-        'what is too large for float32, or train the model again if it does '
-        'so for every row.',
-      )
-
-
-def _joined(parts):
-  """Returns `Points` one behind the other."""
-  if len(parts) == 1:
-    return parts[0]
-  return Points(
-    np.concatenate([part.columns for part in parts]),
-    {
-      name: np.concatenate([part.path[name] for part in parts])
-      for name in parts[0].path
-    },
-    np.concatenate([part.outputs for part in parts]),
-  )
-
-
-def _check_saved_model(export_dir):
-  """Raises FileNotFoundError where there is no SavedModel."""
-  if tf.saved_model.contains_saved_model(export_dir):
-    return
-  if tf.io.gfile.exists(export_dir) and not tf.io.gfile.isdir(export_dir):
-    raise FileNotFoundError(
-      f'`export_dir` must be the directory of a SavedModel; got '
-      f'{export_dir!r}, which is a file. Give its directory, '
-      f'{os.path.dirname(export_dir) or "."!r}.'
-    )
-  if not tf.io.gfile.isdir(export_dir):
-    raise FileNotFoundError(
-      f'`export_dir` must be the directory of a SavedModel; got '
-      f'{export_dir!r}, which does not exist. Give what export_saved_model '
-      'returned.'
-    )
-  inner = sorted(
-    os.path.join(export_dir, entry.rstrip('/'))
-    for entry in tf.io.gfile.listdir(export_dir)
-  )
-  inner = [path for path in inner if tf.saved_model.contains_saved_model(path)]
-  raise FileNotFoundError(
-    f'`export_dir` must be the directory of a SavedModel; got {export_dir!r}, '
-    'which holds no saved_model.pb or saved_model.pbtxt. '
-    + (
-      f'The newest SavedModel in it is {inner[-1]!r}.'
-      if inner
-      else 'Give what export_saved_model returned.'
-    )
-  )
 
 
 def _feature(key, tensor):

@@ -6,7 +6,6 @@ in TensorFlow is patched, so v1 and v2 columns and columns of a user's own class
 are all recorded, and nothing outlives the graph.
 """
 
-import collections
 import json
 import math
 import re
@@ -15,7 +14,6 @@ import types
 from google.protobuf import any_pb2
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import meta_graph_pb2 as tf_meta_graph
 
 from tf_dnn_annotations import names
 
@@ -151,7 +149,9 @@ def annotate(graph, recorder, features, num_operations):
     RuntimeError: the model has columns, layers or logits that were not found;
       rather than that they are missing silently.
   """
-  feature_keys = _feature_keys_of_columns(recorder.columns, features)
+  feature_keys = feature_keys_of_columns(
+    {name: tensor for name, (_, tensor) in recorder.columns.items()}, features
+  )
   # Only what some column reads is annotated: a weight or a forwarded key is
   # no input of the network.
   used = {
@@ -163,7 +163,7 @@ def annotate(graph, recorder, features, num_operations):
   for key, feature in used.items():
     _add_annotation(_CollectionNames.UNPROCESSED_FEATURES, key, feature)
     outputs.update(
-      _components(f'{names.UNPROCESSED_FEATURES_OUTPUT}/{key}', feature)
+      components(f'{names.UNPROCESSED_FEATURES_OUTPUT}/{key}', feature)
     )
   for name, (column, tensor) in recorder.columns.items():
     _add_annotation(_CollectionNames.PROCESSED_FEATURES, name, tensor)
@@ -255,7 +255,7 @@ def _add_annotation(collection_name, key, tensor):
   tf.add_to_collection(_CollectionNames.values(collection_name), packed)
 
 
-def _components(name, feature):
+def components(name, feature):
   """Returns {output name: tensor} of a feature's component tensors."""
   if isinstance(feature, tf.SparseTensor):
     return {
@@ -270,10 +270,14 @@ def _components(name, feature):
   }
 
 
-def _feature_keys_of_columns(columns, features):
+def feature_keys_of_columns(columns, features):
   """Returns {column name: set of the keys of the features it reads}.
 
   Read off the graph, since a user's own column need not declare them.
+
+  Args:
+    columns: {column name: `Tensor`}.
+    features: {feature key: `Tensor` or composite tensor}.
   """
   # By tensor: contrib annotated those of one parser, which is one op.
   key_of_tensor = {
@@ -294,7 +298,7 @@ def _feature_keys_of_columns(columns, features):
         stack.extend(tensor.op.inputs)
     return keys
 
-  return {name: keys_read(tensor) for name, (_, tensor) in columns.items()}
+  return {name: keys_read(tensor) for name, tensor in columns.items()}
 
 
 def _config(value):
@@ -337,135 +341,3 @@ def _json_value(value):
   # A function or an object without a config: its name is what can be told.
   described = value if hasattr(value, '__qualname__') else type(value)
   return f'{described.__module__}.{described.__qualname__}'
-
-
-class Found(
-  collections.namedtuple(
-    'Found',
-    ['columns', 'features', 'descriptions', 'hidden_layers', 'logits'],
-  )
-):
-  """The annotations of a graph.
-
-  Attributes:
-    columns: {column name: `Tensor` [batch, width]}, in the model's order.
-    features: {feature key: `Tensor` or `SparseTensor`}.
-    descriptions: {column name: what `column_description` returned}; made from
-      the graph where the writer left none that can be read.
-    hidden_layers: list of the layers' pre-activations, input side first.
-    logits: `Tensor` [batch, logits_dimension].
-  """
-
-  __slots__ = ()
-
-
-def find(graph, signature_def=None):
-  """Returns the annotations of a loaded graph, or None if it has none.
-
-  Args:
-    graph: the `tf.Graph`.
-    signature_def: its signature `layer_annotations`, if it has that one.
-      Without it, the layers are found by the names of the canned DNN's ops.
-
-  Raises:
-    RuntimeError: there are columns but no DNN layers.
-  """
-  columns = _read_annotations(graph, _CollectionNames.PROCESSED_FEATURES)
-  columns = columns or _read_annotations(
-    graph, names.PROCESSED_FEATURES_RESPELLED
-  )
-  features = _read_annotations(graph, _CollectionNames.UNPROCESSED_FEATURES)
-  if signature_def is None:
-    if not columns:
-      return None
-    hidden_layers, logits = find_layers(
-      graph.get_operations(), columns.values()
-    )
-  else:
-    outputs = {
-      name: tensor_of_info(graph, info)
-      for name, info in signature_def.outputs.items()
-    }
-    columns = columns or _outputs(outputs, names.PROCESSED_FEATURES_OUTPUT)
-    features = features or _sparse_again(
-      _outputs(outputs, names.UNPROCESSED_FEATURES_OUTPUT)
-    )
-    layers = _outputs(outputs, names.HIDDEN_LAYERS_OUTPUT)
-    hidden_layers = [layers[i] for i in sorted(layers, key=int)]
-    logits = outputs[names.LOGITS_OUTPUT]
-  # In the model's order, which is the names'. A signature's outputs have none,
-  # and contrib's collections have that of a dict, which Python 2 gave none.
-  columns = dict(sorted(columns.items()))
-  return Found(
-    columns,
-    features,
-    _descriptions(graph, columns, features),
-    hidden_layers,
-    logits,
-  )
-
-
-def tensor_of_info(graph, info):
-  """Returns the tensor of `graph` that a `TensorInfo` tells of."""
-  return tf.saved_model.get_tensor_from_tensor_info(info, graph)
-
-
-def _read_annotations(graph, collection_name):
-  """Returns {key: tensor} of a pair of collections."""
-  tensors = {}
-  for key, packed in zip(
-    graph.get_collection(_CollectionNames.keys(collection_name)),
-    graph.get_collection(_CollectionNames.values(collection_name)),
-  ):
-    info = tf_meta_graph.TensorInfo()
-    packed.Unpack(info)
-    tensors[tf.compat.as_str(key)] = tensor_of_info(graph, info)
-  return tensors
-
-
-def _outputs(outputs, kind):
-  """Returns the outputs '<kind>/<name>' of the signature, as {name: tensor}."""
-  prefix = kind + '/'
-  return {
-    name[len(prefix) :]: tensor
-    for name, tensor in outputs.items()
-    if name.startswith(prefix)
-  }
-
-
-def _sparse_again(components):
-  """Returns {feature key: tensor} with sparse features put together."""
-  features, suffixes = {}, ['/' + c for c in names.SPARSE_COMPONENTS]
-  for name, tensor in components.items():
-    key = name.rpartition('/')[0]
-    parts = [components.get(key + suffix) for suffix in suffixes]
-    if all(part is not None for part in parts):
-      features[key] = tf.SparseTensor(*parts)
-    else:
-      features[name] = tensor
-  return features
-
-
-def _descriptions(graph, columns, features):
-  """Returns {column name: its description}."""
-  descriptions = {}
-  for item in graph.get_collection(_CollectionNames.FEATURE_COLUMNS):
-    try:
-      description = json.loads(tf.compat.as_text(item))
-      descriptions[description['name']] = description
-    except (ValueError, TypeError, KeyError):
-      continue  # A pickle, from contrib. Never loaded: it could run anything.
-  feature_keys = _feature_keys_of_columns(
-    {name: (None, tensor) for name, tensor in columns.items()}, features
-  )
-  return {
-    name: descriptions.get(name)
-    or {
-      'name': name,
-      'class_name': None,
-      'feature_keys': sorted(feature_keys[name]),
-      'width': tensor.shape.as_list()[-1],
-      'config': None,
-    }
-    for name, tensor in columns.items()
-  }

@@ -12,10 +12,14 @@ import re
 
 import tensorflow.compat.v1 as tf
 
+from tf_dnn_annotations import column_configs
+
 
 def kind(column):
   """Returns a few words on what `column` is, such as 'indicator of hashed'."""
-  return _kind(column.class_name or 'NotDescribed', column.config)
+  return _kind(
+    column_configs.of(column.class_name or 'NotDescribed', column.config)
+  )
 
 
 def element_names(columns, export_dir):
@@ -38,8 +42,12 @@ def element_names(columns, export_dir):
   assets = _vocabulary_assets(columns, export_dir)
   names = {}
   for column in columns:
-    elements = _elements(column.class_name or '', column.config or {}, assets)
-    # What does not fit was not understood: numbers are never wrong.
+    config = column_configs.of(column.class_name, column.config)
+    # What does not fit was not understood: numbers are never wrong. The width
+    # comes first, since a config can tell of more elements than memory holds.
+    elements = None
+    if config.width() == column.width:
+      elements = _elements(config, assets)
     if elements is None or len(set(elements)) != column.width:
       elements = [str(i) for i in range(column.width)]
     names[column.name] = [
@@ -49,30 +57,27 @@ def element_names(columns, export_dir):
   return names
 
 
-def _kind(class_name, config):
-  words = re.sub('(?<=[a-z])(?=[A-Z])', ' ', class_name.lstrip('_')).lower()
+def _kind(config):
+  words = re.sub('(?<=[a-z])(?=[A-Z])', ' ', config.class_name).lower()
   words = re.sub(r'( categorical)? column( v2)?$', '', words)
-  inner = (config or {}).get('categorical_column')
-  if isinstance(inner, dict):
-    words += ' of ' + _kind(inner['class_name'], inner.get('config'))
-  return words
+  inner = config.config.get('categorical_column')
+  return words + ''.join(
+    ' of ' + _kind(each) for each in config.inner() if isinstance(inner, dict)
+  )
 
 
-def _elements(class_name, config, assets):
+def _elements(config, assets):
   """Returns names of the elements of a column, in their order, or None."""
-  class_name = class_name.lstrip('_')  # Classes of before TF 1.13 have one.
-  if class_name == 'NumericColumn':
-    return _positions(config.get('shape'))
-  if class_name == 'BucketizedColumn':
+  if config.class_name == 'NumericColumn':
+    return _positions(config.shape())
+  if config.class_name == 'BucketizedColumn':
     return _ranges(config)
-  if class_name in ('IndicatorColumn', 'WeightedCategoricalColumn'):
-    inner = config.get('categorical_column') or {}
-    return _elements(
-      inner.get('class_name', ''), inner.get('config') or {}, assets
-    )
-  if class_name == 'VocabularyListCategoricalColumn':
-    return _with_oov(config, config.get('vocabulary_list'))
-  if class_name == 'VocabularyFileCategoricalColumn':
+  if config.class_name in ('IndicatorColumn', 'WeightedCategoricalColumn'):
+    inner = config.inner()
+    return _elements(inner[0], assets) if len(inner) == 1 else None
+  if config.class_name == 'VocabularyListCategoricalColumn':
+    return _with_oov(config, config.field('vocabulary_list', list))
+  if config.class_name == 'VocabularyFileCategoricalColumn':
     return _with_oov(config, _vocabulary(config, assets))
   return None
 
@@ -90,9 +95,8 @@ def _positions(shape):
 
 def _ranges(config):
   """Returns the ranges of a bucketized column's one-hot elements."""
-  boundaries = config.get('boundaries')
-  source = (config.get('source_column') or {}).get('config') or {}
-  positions = _positions(source.get('shape'))
+  boundaries, inner = config.field('boundaries', list), config.inner()
+  positions = _positions(inner[0].shape()) if len(inner) == 1 else None
   if not boundaries or positions is None:
     return None
   ranges = (
@@ -111,7 +115,7 @@ def _with_oov(config, vocabulary):
   """Returns a vocabulary and the buckets for what is not in it."""
   if vocabulary is None:
     return None
-  count = config.get('num_oov_buckets') or 0
+  count = config.num_oov_buckets()
   return [str(entry) for entry in vocabulary] + [
     'not in vocabulary' + (f' {i}' if count > 1 else '') for i in range(count)
   ]
@@ -119,9 +123,9 @@ def _with_oov(config, vocabulary):
 
 def _vocabulary(config, assets):
   """Returns the entries of a vocabulary file, or None if it is not there."""
-  path = assets.get(config.get('vocabulary_file'))
-  size = config.get('vocabulary_size')
-  if path is None or config.get('file_format') or not size:
+  path = assets.get(config.field('vocabulary_file', str))
+  size = config.field('vocabulary_size', int)
+  if path is None or config.config.get('file_format') or not size:
     return None
   with tf.io.gfile.GFile(path, 'rb') as file:
     lines = itertools.islice(file, size)
@@ -130,15 +134,13 @@ def _vocabulary(config, assets):
 
 def _vocabulary_assets(columns, export_dir):
   """Returns {path of a vocabulary where the model was made: its asset}."""
-  paths = set()
-  for column in columns:
-    config = column.config or {}
-    while isinstance(config, dict):
-      if config.get('vocabulary_file'):
-        paths.add(config['vocabulary_file'])
-      config = (config.get('categorical_column') or {}).get('config')
+  paths = {
+    config.field('vocabulary_file', str)
+    for column in columns
+    for config in column_configs.of(column.class_name, column.config).all()
+  }
   by_name = collections.defaultdict(list)
-  for path in paths:
+  for path in paths - {None, ''}:
     by_name[os.path.basename(path)].append(path)
   assets = {}
   for name, same_name in by_name.items():

@@ -139,10 +139,10 @@ class IntegratedGradients(object):
         values, zeros in the columns left out; a dict that is a whole raw
         example is taken as one if `examples` is a dict too, unless it is a
         `tf_dnn_annotations.ColumnValues`.
-      targets: which output of the model, a row: 'predicted' (the class of the
-        highest logit), a class id, a class label, an array [n] of either, or
-        'all'. For a regressor the index of an output; with only one,
-        'predicted' is that one.
+      targets: which output of the model, a row: 'predicted' (the class that
+        the model itself names, that of the highest logit), a class id, a class
+        label, an array [n] of either, or 'all'. For a regressor the index of
+        an output; with only one, 'predicted' is that one.
       output: 'logits' (log-odds; a regressor's is its prediction) or
         'probabilities' (in [0, 1]).
       method: 'exact': the finite sum over the linear regions of a network of
@@ -199,7 +199,7 @@ class IntegratedGradients(object):
       if is_all:
         chosen = None
       elif given_ids is None:
-        chosen = sums.ids[rows, 0] = np.argmax(x.outputs, axis=1)
+        chosen = sums.ids[rows, 0] = x.predicted
       else:
         chosen = sums.ids[rows, 0] = given_ids[rows]
       sums.outputs[rows] = _of_targets(x.outputs, chosen)

@@ -7,7 +7,13 @@ import numpy as np
 from tf_dnn_annotations import piecewise_linear
 
 # Operations that hand on a tensor as it is.
-_IDENTITIES = ('Identity', 'EnsureShape', 'CheckNumerics')
+_IDENTITIES = (
+  'Identity',
+  'EnsureShape',
+  'CheckNumerics',
+  'StopGradient',
+  'PreventGradient',
+)
 
 _ACTIVATIONS = {
   'Relu': lambda op: piecewise_linear.RELU,

@@ -1,12 +1,66 @@
 """Why a SavedModel cannot be explained, and the remedy."""
 
+import os
 import re
 
+from google.protobuf import message
 import tensorflow.compat.v1 as tf
 from tensorflow.python.saved_model import loader_impl
 
 # In what TensorFlow says of graphs that are not of this version.
 _OF_GRAPHS = ('Op type not registered', 'NodeDef', 'GraphDef')
+# In what it says of variables' files that are missing, cut short or changed.
+_OF_VARIABLES = (
+  'variables/variables',
+  'checkpoint',
+  'Checksum',
+  'checksum',
+  'restore',
+  'Restore',
+  'TensorBundle',
+  'BundleReader',
+  'sstable',
+)
+
+_REMEDY = (
+  'Copy the SavedModel again from where it was exported, or export it again.'
+)
+
+
+class Refused(ValueError):
+  """A SavedModel that is not explained, in words of our own."""
+
+
+def check_is_saved_model(export_dir):
+  """Raises FileNotFoundError where there is no SavedModel."""
+  if tf.saved_model.contains_saved_model(export_dir):
+    return
+  if tf.io.gfile.exists(export_dir) and not tf.io.gfile.isdir(export_dir):
+    raise FileNotFoundError(
+      f'`export_dir` must be the directory of a SavedModel; got '
+      f'{export_dir!r}, which is a file. Give its directory, '
+      f'{os.path.dirname(export_dir) or "."!r}.'
+    )
+  if not tf.io.gfile.isdir(export_dir):
+    raise FileNotFoundError(
+      f'`export_dir` must be the directory of a SavedModel; got '
+      f'{export_dir!r}, which does not exist. Give what export_saved_model '
+      'returned.'
+    )
+  inner = sorted(
+    os.path.join(export_dir, entry.rstrip('/'))
+    for entry in tf.io.gfile.listdir(export_dir)
+  )
+  inner = [path for path in inner if tf.saved_model.contains_saved_model(path)]
+  raise FileNotFoundError(
+    f'`export_dir` must be the directory of a SavedModel; got {export_dir!r}, '
+    'which holds no saved_model.pb or saved_model.pbtxt. '
+    + (
+      f'The newest SavedModel in it is {inner[-1]!r}.'
+      if inner
+      else 'Give what export_saved_model returned.'
+    )
+  )
 
 
 def without_annotations(export_dir, signatures):
@@ -20,7 +74,7 @@ def without_annotations(export_dir, signatures):
   is_regressor = 'predictions' in outputs and 'probabilities' not in outputs
   ordinary = 'DNNRegressor' if is_regressor else 'DNNClassifier'
   annotated = ordinary + 'WithLayerAnnotations'
-  return ValueError(
+  return Refused(
     f'No layer annotations in {export_dir!r}; its signatures are '
     f'{sorted(signatures)}. Export it from {annotated}: the checkpoint of a '
     f'{ordinary} is exported again without training, by\n\n'
@@ -54,12 +108,100 @@ def not_loaded(export_dir, error):
     return None
   reason = str(getattr(error, 'message', error)).strip()
   minor = '.'.join(newest.split('.')[:2])
-  return ValueError(
+  return Refused(
     f'{export_dir!r} was written by TensorFlow {newest}, and {tf.__version__}, '
     'the one at hand, is too old to load it. Read it with TensorFlow '
     f'{minor} or newer, or export its checkpoint with {tf.__version__}. '
     f'TensorFlow says: {reason}'
   )
+
+
+def unreadable(export_dir, error):
+  """Returns the ValueError of a SavedModel that is damaged or no such thing.
+
+  Args:
+    export_dir: str.
+    error: what was raised while it was loaded and read.
+  """
+  reason = _reason(error)
+  return Refused(
+    f'`export_dir` {export_dir!r} cannot be read: {reason}. {_REMEDY}'
+  )
+
+
+def contradictory(export_dir, contradiction):
+  """Returns the ValueError of annotations that cannot be true.
+
+  Args:
+    export_dir: str.
+    contradiction: str, what contradicts what.
+  """
+  return Refused(
+    f'The layer annotations of {export_dir!r} are not those of its graph: '
+    f'{contradiction}. {_REMEDY}'
+  )
+
+
+def not_run(export_dir, error):
+  """Returns the ValueError of a model that was loaded but cannot be run."""
+  return Refused(
+    f'The model of {export_dir!r} cannot be run: {_described(error)}. '
+    + (
+      'Give a smaller `max_rows`.'
+      if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+      else _REMEDY
+    )
+  )
+
+
+def of_another_process(export_dir, process):
+  """Returns the ValueError of a model in a fork of the process that loaded it.
+
+  Args:
+    export_dir: str.
+    process: int, the id of the process that loaded a model.
+  """
+  return Refused(
+    f'The model of {export_dir!r} cannot be used in process {os.getpid()}, a '
+    f'fork of process {process}, which has used a model: the threads of '
+    'TensorFlow do not survive a fork. Start processes by the method '
+    "'spawn' (multiprocessing.get_context('spawn')), or fork before the first "
+    'model is loaded, and load it in each process.'
+  )
+
+
+def _reason(error):
+  """Returns why a SavedModel could not be read, without a full stop."""
+  text = str(getattr(error, 'message', error))
+  if isinstance(error, UnicodeDecodeError):
+    # TensorFlow quotes bytes that it could not parse.
+    return 'it holds bytes where there must be text'
+  if isinstance(error, tf.errors.PermissionDeniedError) or isinstance(
+    error, PermissionError
+  ):
+    return 'its files may not be read by this user (check their permissions)'
+  is_of_files = isinstance(error, (IOError, message.DecodeError)) or (
+    'Cannot parse file' in text
+  )
+  if is_of_files and 'variables' not in text:
+    return 'its saved_model.pb is damaged or was cut short'
+  if isinstance(error, tf.errors.OpError) and any(
+    words in text for words in _OF_VARIABLES
+  ):
+    return (
+      'its variables are missing, damaged or those of another model '
+      '(variables/variables.*)'
+    )
+  return _described(error)
+
+
+def _described(error):
+  """Returns the first line of an error of another library, and its class."""
+  text = str(getattr(error, 'message', None) or error).strip()
+  lines = text.splitlines()
+  line = ' '.join(lines[0].split()) if lines else ''
+  name = type(error).__name__
+  return f'{name}, {line:.200}'.rstrip('.,: ') if line else name
 
 
 def _numbers(version):

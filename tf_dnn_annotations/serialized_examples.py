@@ -6,6 +6,7 @@ from google.protobuf import message
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import feature_values
+from tf_dnn_annotations import graph_walks
 
 # What a bad example raises. TensorFlow quotes bytes that it cannot parse, which
 # Python then may not be able to decode.
@@ -48,14 +49,14 @@ def find(features):
     for feature in features.values()
     for tensor in tf.nest.flatten(feature, expand_composites=True)
   ]
-  behind = _ancestors(tensors)
+  behind = graph_walks.ancestors(tensors)
   parsers = [op for op in behind if op.type in _PARSE_OPS]
   inputs = [_source(op.inputs[0]) for op in parsers]
   candidates = list({tensor.name: tensor for tensor in inputs}.values())
   # What is parsed once, whatever it is made of, holds tf.Examples; otherwise
   # what is received may.
   if len(candidates) != 1 or _placeholders(
-    _ancestors(tensors, candidates[0].op)
+    graph_walks.ancestors(tensors, end=_outputs(candidates[0]))
   ):
     candidates = _placeholders(behind)
   if len(candidates) != 1 or not _has_parser(behind):
@@ -71,22 +72,8 @@ def find(features):
   return serialized, parsers
 
 
-def _ancestors(tensors, end=None):
-  """Returns the operations that tensors are computed from, theirs as well.
-
-  Args:
-    tensors: list of `Tensor`.
-    end: None, or a `tf.Operation` behind which none are, nor itself.
-  """
-  stack = list({tensor.op for tensor in tensors} - {end})
-  seen = set(stack) | {end}
-  found = list(stack)
-  while stack:
-    new = {tensor.op for tensor in stack.pop().inputs} - seen
-    seen |= new
-    found += new
-    stack += new
-  return sorted(found, key=lambda op: op.name)
+def _outputs(tensor):
+  return {output.name for output in tensor.op.outputs}
 
 
 def _placeholders(operations):

@@ -1,0 +1,279 @@
+"""Whether the annotations of a graph can be true of it.
+
+A SavedModel may have been edited, or put together from two. Annotations that
+are believed then give wrong numbers, or right numbers under a wrong name.
+"""
+
+import os
+import re
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from tf_dnn_annotations import annotations
+from tf_dnn_annotations import column_configs
+from tf_dnn_annotations import found_annotations
+from tf_dnn_annotations import graph_walks
+
+AnnotationError = found_annotations.AnnotationError
+
+_IDENTITIES = ('Identity', 'EnsureShape', 'CheckNumerics')
+_TABLE_IMPORTS = ('LookupTableImport', 'LookupTableImportV2')
+_TABLE_LISTS = ('InitializeTable', 'InitializeTableV2') + _TABLE_IMPORTS
+_TABLE_FILES = ('InitializeTableFromTextFile', 'InitializeTableFromTextFileV2')
+
+
+def check(found, predict, assets):
+  """Raises `AnnotationError` if annotations contradict the graph.
+
+  Args:
+    found: `found_annotations.Found`.
+    predict: {name of an output of the signature `predict`: `Tensor`}; empty if
+      there is none.
+    assets: {name of a tensor of a file's name: name of the file among the
+      SavedModel's assets}.
+  """
+  _check_layers(found)
+  _check_logits(found, predict)
+  _check_ways(found)
+  keys_read = annotations.feature_keys_of_columns(found.columns, found.features)
+  for name, description in found.descriptions.items():
+    _check_column(found, name, description, sorted(keys_read[name]), assets)
+  unread = set(found.features).difference(*keys_read.values())
+  if found.is_signed and unread:
+    raise AnnotationError(
+      f'the features {sorted(unread)} are annotated, and no column reads them'
+    )
+
+
+def _check_layers(found):
+  """Checks each column's and each layer's tensor by itself."""
+  for what, tensor in (
+    [(f'column {name!r}', column) for name, column in found.columns.items()]
+    + [(f'hidden layer {i}', t) for i, t in enumerate(found.hidden_layers)]
+    + [('layer of the logits', found.logits)]
+  ):
+    if not isinstance(tensor, tf.Tensor) or not tensor.dtype.is_floating:
+      raise AnnotationError(
+        f'the {what} must hold floats, and is {tensor.dtype.name}'
+      )
+    if tensor.shape.rank != 2 or tensor.shape.as_list()[1] is None:
+      raise AnnotationError(
+        f'the {what} must have the shape [batch, width] with a known width, '
+        f'and {tensor.name!r} has {tensor.shape}'
+      )
+  dtypes = {tensor.dtype.name for tensor in found.columns.values()}
+  if len(dtypes) > 1:
+    raise AnnotationError(f'the columns are of several types, {sorted(dtypes)}')
+
+
+def _check_logits(found, predict):
+  """Checks the logits against what the signature `predict` gives."""
+  if 'logits' in predict and not _is_same(predict['logits'], found.logits):
+    raise AnnotationError(
+      f'the logits are {found.logits.name!r}, and those of the signature '
+      f"'predict' are {predict['logits'].name!r}"
+    )
+  downstream = graph_walks.descendants([found.logits])
+  for name in ('predictions', 'probabilities', 'class_ids', 'classes'):
+    if name in predict and predict[name].name not in downstream:
+      raise AnnotationError(
+        f"the output {name!r} of the signature 'predict' is not computed from "
+        f'the logits, {found.logits.name!r}'
+      )
+
+
+def _check_ways(found):
+  """Checks that all goes from features by columns and layers to logits."""
+  columns = {tensor.name: name for name, tensor in found.columns.items()}
+  if found.is_signed and len(columns) < len(found.columns):
+    raise AnnotationError('several columns have the same tensor')
+  layer, what = list(found.columns.values()), 'the columns'
+  for i, pre_activation in enumerate(found.hidden_layers + [found.logits]):
+    downstream = graph_walks.descendants(layer)
+    is_logits = i == len(found.hidden_layers)
+    name = 'the layer of the logits' if is_logits else f'hidden layer {i}'
+    if pre_activation.name not in downstream or pre_activation.name in {
+      tensor.name for tensor in layer
+    }:
+      raise AnnotationError(f'{name} is not computed from {what}')
+    layer, what = [pre_activation], name
+  behind = graph_walks.ancestors([found.logits], end=columns)
+  inputs = [op.name for op in behind if op.type == 'Placeholder']
+  if inputs:
+    raise AnnotationError(
+      f'the logits depend on the input {inputs[0]!r} by other ways than the '
+      f'columns {sorted(found.columns)}'
+    )
+  read = {tensor.name for op in behind for tensor in op.inputs}
+  for tensor_name, name in columns.items():
+    if tensor_name not in read:
+      raise AnnotationError(
+        f'the logits do not depend on the column {name!r}, {tensor_name!r}'
+      )
+
+
+def _check_column(found, name, description, keys_read, assets):
+  """Checks the description of a column against the graph."""
+  tensor = found.columns[name]
+  what = f'the column {name!r}'
+  if description['width'] != tensor.shape.as_list()[-1]:
+    raise AnnotationError(
+      f'{what} is said to be {description["width"]} wide, and {tensor.name!r} '
+      f'has the shape {tensor.shape}'
+    )
+  if sorted(description['feature_keys']) != keys_read:
+    raise AnnotationError(
+      f'{what} is said to read the features '
+      f'{sorted(description["feature_keys"])}, and reads {keys_read}'
+    )
+  config = column_configs.of(description['class_name'], description['config'])
+  for says, is_so in (
+    (config.name(), name),
+    (config.width(), description['width']),
+  ):
+    if says not in (None, is_so):
+      raise AnnotationError(
+        f'{what} is {description["width"]} wide, and its config is that of one '
+        f'of the name {config.name()!r} and the width {config.width()}'
+      )
+  ends = {
+    part.name
+    for feature in found.features.values()
+    for part in tf.nest.flatten(feature, expand_composites=True)
+  }
+  behind = graph_walks.ancestors([tensor], end=ends)
+  _check_boundaries(what, config, behind)
+  _check_hash_buckets(what, config, behind)
+  _check_vocabularies(what, config, behind, assets)
+
+
+def _check_boundaries(what, config, behind):
+  actual = [
+    np.float32(op.get_attr('boundaries')).tolist()
+    for op in behind
+    if op.type == 'Bucketize'
+  ]
+  for each in config.all():
+    if each.class_name == 'BucketizedColumn' and actual:
+      said = _floats(each.field('boundaries', list))
+      if said not in actual:
+        raise AnnotationError(
+          f'{what} is said to have the boundaries {said}, and the graph has '
+          f'{actual[0]}'
+        )
+
+
+def _floats(values):
+  try:
+    return np.float32(values).tolist()
+  except (TypeError, ValueError):
+    return values
+
+
+def _check_hash_buckets(what, config, behind):
+  actual = [
+    op.get_attr('num_buckets')
+    for op in behind
+    if op.type == 'StringToHashBucketFast'
+  ]
+  for each in config.all():
+    if each.class_name == 'HashedCategoricalColumn' and actual:
+      said = each.field('hash_bucket_size', int)
+      if said not in actual:
+        raise AnnotationError(
+          f'{what} is said to have {said} hash buckets, and the graph has '
+          f'{actual[0]}'
+        )
+
+
+def _check_vocabularies(what, config, behind, assets):
+  lists, files = [], []
+  for each in config.all():
+    if each.class_name == 'VocabularyListCategoricalColumn':
+      lists.append([str(v) for v in each.field('vocabulary_list', list) or []])
+    elif each.class_name == 'VocabularyFileCategoricalColumn':
+      files.append(str(each.field('vocabulary_file', str)))
+  if not lists and not files:
+    return
+  vocabularies, read_files = _tables(behind, assets)
+  for said in lists:
+    if vocabularies and said not in vocabularies:
+      raise AnnotationError(
+        f'{what} is said to have the vocabulary {_shortened(said)}, and the '
+        f'table in the graph has {_shortened(vocabularies[0])}'
+      )
+  # Of two files of one name, an export gives the second a number.
+  actual = {re.sub(r'_\d+$', '', file) for file in read_files}
+  for path in files:
+    said = os.path.basename(path)
+    if actual and not actual & {said, re.sub(r'_\d+$', '', said)}:
+      raise AnnotationError(
+        f'{what} is said to have the vocabulary file {said!r}, and the table '
+        f'in the graph reads {sorted(read_files)}'
+      )
+
+
+def _shortened(vocabulary, most=5):
+  more = ', ...' if len(vocabulary) > most else ''
+  return f'[{", ".join(map(repr, vocabulary[:most]))}{more}]'
+
+
+def _tables(behind, assets):
+  """Returns what is in the tables that some operations look up.
+
+  Returns:
+    (list of lists of keys in the order of their ids, list of names of files);
+    a table that is filled otherwise is in neither.
+  """
+  vocabularies, files = [], []
+  handles = {
+    op.inputs[0].name: op.inputs[0]
+    for op in behind
+    if op.type in ('LookupTableFind', 'LookupTableFindV2')
+  }
+  for handle in handles.values():
+    for op in handle.consumers():
+      if op.type in _TABLE_LISTS:
+        vocabulary = _vocabulary(op)
+        if vocabulary is not None:
+          vocabularies.append(vocabulary)
+      elif op.type in _TABLE_FILES:
+        file = assets.get(_skip_identities(op.inputs[1]).name)
+        if file is not None:
+          files.append(file)
+  return vocabularies, files
+
+
+def _vocabulary(op):
+  """Returns the keys that an operation puts into a table, by their ids."""
+  keys, ids = (_constant(tensor) for tensor in list(op.inputs)[1:3])
+  if keys is None or ids is None or keys.shape != ids.shape:
+    return None
+  entries = sorted(zip(ids.ravel().tolist(), keys.ravel().tolist()))
+  if [i for i, _ in entries] != list(range(len(entries))):
+    return [f'{i}: {_as_text(key)}' for i, key in entries]
+  return [_as_text(key) for _, key in entries]
+
+
+def _as_text(key):
+  return key.decode('utf-8', 'replace') if isinstance(key, bytes) else str(key)
+
+
+def _constant(tensor):
+  """Returns the value of a constant, perhaps cast; None of anything else."""
+  while tensor.op.type in _IDENTITIES + ('Cast',):
+    tensor = tensor.op.inputs[0]
+  if tensor.op.type != 'Const':
+    return None
+  return tf.make_ndarray(tensor.op.get_attr('value'))
+
+
+def _skip_identities(tensor):
+  while tensor.op.type in _IDENTITIES:
+    tensor = tensor.op.inputs[0]
+  return tensor
+
+
+def _is_same(tensor, other):
+  return _skip_identities(tensor).name == _skip_identities(other).name

@@ -1,0 +1,38 @@
+"""The labels of a classifier's classes, read off what it predicts."""
+
+import numpy as np
+
+# How many logits are fed in a call: memory grows with the number of classes,
+# not with its square.
+_NUMBERS_PER_CALL = 1 << 20
+
+
+def read(run_fn, logits, classes, num_classes):
+  """Returns the labels as a list of str, None without a vocabulary.
+
+  Args:
+    run_fn: function of a `Tensor` and {`Tensor`: array}, that runs the model.
+    logits: `Tensor` [batch, num_classes], or [batch, 1] of a binary model.
+    classes: `Tensor` [batch, 1], the label of the class that is predicted.
+    num_classes: int.
+  """
+  labels = []
+  rows = max(1, _NUMBERS_PER_CALL // num_classes)
+  for first in range(0, num_classes, rows):
+    last = min(first + rows, num_classes)
+    # One row for each class, in which that class is the predicted.
+    fed = np.full((last - first, num_classes), -1, np.float32)
+    fed[np.arange(last - first), np.arange(first, last)] = 1
+    if logits.shape.as_list()[-1] == 1:
+      fed = fed[:, 1:]
+    labels += map(_text, run_fn(classes, {logits: fed}).ravel().tolist())
+  if len(labels) != num_classes:
+    raise ValueError(f'it has {num_classes} classes and {len(labels)} labels')
+  return None if labels == list(map(str, range(num_classes))) else labels
+
+
+def _text(label):
+  # Bytes that are not text are shown escaped.
+  if isinstance(label, bytes):
+    return label.decode('utf-8', 'backslashreplace')
+  return str(label)

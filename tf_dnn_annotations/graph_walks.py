@@ -1,0 +1,60 @@
+"""What is upstream and downstream of tensors in a graph."""
+
+
+def ancestors(tensors, end=()):
+  """Returns the operations that tensors are computed from, theirs included.
+
+  Args:
+    tensors: iterable of `Tensor`.
+    end: collection of names of tensors at which the walk stops: neither they
+      nor what is upstream of them is visited on their account.
+
+  Returns:
+    list of `tf.Operation`, ordered by name.
+  """
+  end = set(end)
+  stack = [tensor.op for tensor in tensors if tensor.name not in end]
+  found = {}
+  while stack:
+    op = stack.pop()
+    if op.name in found:
+      continue
+    found[op.name] = op
+    stack += [source.op for source in op.inputs if source.name not in end]
+  return [found[name] for name in sorted(found)]
+
+
+def descendants(tensors, is_followed=lambda op, tensor: True):
+  """Returns the names of tensors and of all that is computed from them.
+
+  Args:
+    tensors: iterable of `Tensor`.
+    is_followed: function of a `tf.Operation` and one of its inputs that are
+      downstream; whether the walk goes on to the operation's outputs.
+  """
+  stack = list(tensors)
+  found = {tensor.name for tensor in stack}
+  while stack:
+    tensor = stack.pop()
+    for op in tensor.consumers():
+      if is_followed(op, tensor):
+        new = [output for output in op.outputs if output.name not in found]
+        found.update(output.name for output in new)
+        stack += new
+  return found
+
+
+def between(sources, sinks):
+  """Returns the operations on the ways from some tensors to others.
+
+  Args:
+    sources, sinks: iterables of `Tensor`. The operations that compute the
+      sources are not among them, those that compute the sinks are.
+  """
+  downstream = descendants(sources)
+  names = {tensor.name for tensor in sources}
+  return [
+    op
+    for op in ancestors(sinks, end=names)
+    if any(tensor.name in downstream for tensor in op.inputs)
+  ]
