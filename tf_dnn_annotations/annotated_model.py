@@ -139,11 +139,9 @@ class AnnotatedModel(object):
       if 'predict' in signatures
       else {}
     )
-    assets = {
-      asset.tensor_info.name: asset.filename
-      for asset in meta_graph.asset_file_def
-    }
-    annotation_checks.check(found, predict, assets)
+    annotation_checks.check(
+      found, predict, found_annotations.assets(meta_graph), self._runner.value
+    )
     self._read_columns()
     self._outputs = self._output_tensors(predict)
     stopped, _ = output_gradients.stops(

@@ -23,7 +23,7 @@ _TABLE_LISTS = ('InitializeTable', 'InitializeTableV2') + _TABLE_IMPORTS
 _TABLE_FILES = ('InitializeTableFromTextFile', 'InitializeTableFromTextFileV2')
 
 
-def check(found, predict, assets):
+def check(found, predict, assets, value_fn):
   """Raises `AnnotationError` if annotations contradict the graph.
 
   Args:
@@ -32,13 +32,21 @@ def check(found, predict, assets):
       there is none.
     assets: {name of a tensor of a file's name: name of the file among the
       SavedModel's assets}.
+    value_fn: function of a `Tensor` that depends on no input; returns its
+      value.
   """
   _check_layers(found)
   _check_logits(found, predict)
   _check_ways(found)
   keys_read = annotations.feature_keys_of_columns(found.columns, found.features)
   for name, description in found.descriptions.items():
-    _check_column(found, name, description, sorted(keys_read[name]), assets)
+    _check_column(found, name, description, sorted(keys_read[name]))
+    behind = _operations_of_column(found, name)
+    config = column_configs.of(description['class_name'], description['config'])
+    what = f'the column {name!r}'
+    _check_boundaries(what, config, behind)
+    _check_hash_buckets(what, config, behind)
+    _check_vocabularies(what, config, behind, assets, value_fn)
   unread = set(found.features).difference(*keys_read.values())
   if found.is_signed and unread:
     raise AnnotationError(
@@ -113,7 +121,7 @@ def _check_ways(found):
       )
 
 
-def _check_column(found, name, description, keys_read, assets):
+def _check_column(found, name, description, keys_read):
   """Checks the description of a column against the graph."""
   tensor = found.columns[name]
   what = f'the column {name!r}'
@@ -137,15 +145,16 @@ def _check_column(found, name, description, keys_read, assets):
         f'{what} is {description["width"]} wide, and its config is that of one '
         f'of the name {config.name()!r} and the width {config.width()}'
       )
+
+
+def _operations_of_column(found, name):
+  """Returns the operations between the features and a column."""
   ends = {
     part.name
     for feature in found.features.values()
     for part in tf.nest.flatten(feature, expand_composites=True)
   }
-  behind = graph_walks.ancestors([tensor], end=ends)
-  _check_boundaries(what, config, behind)
-  _check_hash_buckets(what, config, behind)
-  _check_vocabularies(what, config, behind, assets)
+  return graph_walks.ancestors([found.columns[name]], end=ends)
 
 
 def _check_boundaries(what, config, behind):
@@ -187,7 +196,7 @@ def _check_hash_buckets(what, config, behind):
         )
 
 
-def _check_vocabularies(what, config, behind, assets):
+def _check_vocabularies(what, config, behind, assets, value_fn):
   lists, files = [], []
   for each in config.all():
     if each.class_name == 'VocabularyListCategoricalColumn':
@@ -196,7 +205,7 @@ def _check_vocabularies(what, config, behind, assets):
       files.append(str(each.field('vocabulary_file', str)))
   if not lists and not files:
     return
-  vocabularies, read_files = _tables(behind, assets)
+  vocabularies, read_files = _tables(behind, assets, value_fn)
   for said in lists:
     if vocabularies and said not in vocabularies:
       raise AnnotationError(
@@ -219,7 +228,7 @@ def _shortened(vocabulary, most=5):
   return f'[{", ".join(map(repr, vocabulary[:most]))}{more}]'
 
 
-def _tables(behind, assets):
+def _tables(behind, assets, value_fn):
   """Returns what is in the tables that some operations look up.
 
   Returns:
@@ -235,7 +244,7 @@ def _tables(behind, assets):
   for handle in handles.values():
     for op in handle.consumers():
       if op.type in _TABLE_LISTS:
-        vocabulary = _vocabulary(op)
+        vocabulary = _vocabulary(op, value_fn)
         if vocabulary is not None:
           vocabularies.append(vocabulary)
       elif op.type in _TABLE_FILES:
@@ -245,9 +254,9 @@ def _tables(behind, assets):
   return vocabularies, files
 
 
-def _vocabulary(op):
+def _vocabulary(op, value_fn):
   """Returns the keys that an operation puts into a table, by their ids."""
-  keys, ids = (_constant(tensor) for tensor in list(op.inputs)[1:3])
+  keys, ids = (_constant(tensor, value_fn) for tensor in list(op.inputs)[1:3])
   if keys is None or ids is None or keys.shape != ids.shape:
     return None
   entries = sorted(zip(ids.ravel().tolist(), keys.ravel().tolist()))
@@ -260,13 +269,14 @@ def _as_text(key):
   return key.decode('utf-8', 'replace') if isinstance(key, bytes) else str(key)
 
 
-def _constant(tensor):
-  """Returns the value of a constant, perhaps cast; None of anything else."""
-  while tensor.op.type in _IDENTITIES + ('Cast',):
-    tensor = tensor.op.inputs[0]
-  if tensor.op.type != 'Const':
+def _constant(tensor, value_fn):
+  """Returns the value of a tensor that is always the same, or None."""
+  if any(
+    'Placeholder' in op.type or op.op_def.is_stateful
+    for op in graph_walks.ancestors([tensor])
+  ):
     return None
-  return tf.make_ndarray(tensor.op.get_attr('value'))
+  return value_fn(tensor)
 
 
 def _skip_identities(tensor):

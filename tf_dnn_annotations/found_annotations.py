@@ -142,6 +142,23 @@ def tensors_of_signature(graph, name, signature_def):
   }
 
 
+def assets(meta_graph):
+  """Returns {name of a tensor of a file's name: file among the assets}.
+
+  Args:
+    meta_graph: `MetaGraphDef`.
+  """
+  files = list(meta_graph.asset_file_def)
+  collection_defs = meta_graph.collection_def
+  # Where builders of TensorFlow 1 put them.
+  if 'saved_model_assets' in collection_defs:
+    for packed in collection_defs['saved_model_assets'].any_list.value:
+      files.append(
+        _unpacked('saved_model_assets', packed, meta_graph_pb2.AssetFileDef)
+      )
+  return {file.tensor_info.name: file.filename for file in files}
+
+
 def name_of(tensor):
   """Returns the name of a tensor, of a sparse one those of its components."""
   if isinstance(tensor, tf.Tensor):
@@ -191,24 +208,27 @@ def _read_annotations(graph, collection_name):
     )
   return {
     key: _tensor(
-      graph, f'{key!r} in {collection_name!r}', _unpacked(key, packed)
+      graph,
+      f'{key!r} in {collection_name!r}',
+      _unpacked(key, packed, meta_graph_pb2.TensorInfo),
     )
     for key, packed in zip(keys, values)
   }
 
 
-def _unpacked(key, packed):
-  info = meta_graph_pb2.TensorInfo()
+def _unpacked(key, packed, message_class):
+  """Returns the message that an `Any`, the value of a key, holds."""
+  unpacked = message_class()
   try:
-    is_info = isinstance(packed, any_pb2.Any) and packed.Unpack(info)
-  except Exception:  # Of bytes that are no message; the class varies.
-    is_info = False
-  if not is_info:
+    is_right = isinstance(packed, any_pb2.Any) and packed.Unpack(unpacked)
+  except Exception:  # Of bytes that are not a message; the class varies.
+    is_right = False
+  if not is_right:
     raise AnnotationError(
-      f'the value of {key!r} is a {type(packed).__name__} that holds no '
-      'TensorInfo'
+      f'the value of {key!r} is {type(packed).__name__} without '
+      f'{message_class.__name__}'
     )
-  return info
+  return unpacked
 
 
 def _text(what, item):
