@@ -9,9 +9,11 @@ import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import annotations
 from tf_dnn_annotations import feature_values
+from tf_dnn_annotations import gradient_tensors
 from tf_dnn_annotations import names
 from tf_dnn_annotations import network
 from tf_dnn_annotations import refusals
+from tf_dnn_annotations import saved_graphs
 from tf_dnn_annotations import serialized_examples
 
 RowError = feature_values.RowError
@@ -91,40 +93,42 @@ class AnnotatedModel(object):
     rows_a_call: number of rows that bounds the memory of a call.
   """
 
-  def __init__(self, export_dir):
+  def __init__(self, export_dir, trust_model=False):
     """Loads the SavedModel in `export_dir`.
+
+    Args:
+      export_dir: directory of the SavedModel.
+      trust_model: whether it may do more than compute; see `trust.check`.
 
     Raises:
       FileNotFoundError: there is no SavedModel in `export_dir`.
       ValueError: it has no layer annotations.
+      trust.UntrustedModelError: it does more than compute.
     """
     self._export_dir = os.fspath(export_dir)
     if isinstance(self._export_dir, bytes):
       self._export_dir = self._export_dir.decode()
     _check_saved_model(self._export_dir)
-    self._graph = tf.Graph()
-    self._session = tf.Session(graph=self._graph)
     self._gradients, self._points_of_zeros = {}, {}
     self._parser = None
     # Rows may be explained by several threads at once, and this be called by
     # several.
     self._lock = threading.Lock()
     self.num_calls = 0
+    self._load(trust_model)
     try:
       with self._graph.as_default():
-        meta_graph = self._loaded()
-        self._read(meta_graph.signature_def)
+        self._read(self._saved_graph.meta_graph.signature_def)
     except Exception:
       self._session.close()
       raise
 
-  def _loaded(self):
+  def _load(self, trust_model):
+    """Sets the graph of the SavedModel, and a session of it."""
     try:
-      return tf.saved_model.load(
-        self._session,
-        [tf.saved_model.tag_constants.SERVING],
-        self._export_dir,
-      )
+      self._saved_graph = saved_graphs.SavedGraph(self._export_dir, trust_model)
+      self._graph = self._saved_graph.graph
+      self._session = self._saved_graph.new_session()
     except Exception as error:
       refusal = refusals.not_loaded(self._export_dir, error)
       if refusal is None:
@@ -442,14 +446,15 @@ class AnnotatedModel(object):
       else:
         outputs = outputs[:, target]
       tensors = list(self._path_tensors.values())
-      gradients = tf.gradients(
-        outputs, tensors, grad_ys=weights, stop_gradients=tensors
+      gradients, needs_new_session = gradient_tensors.gradients(
+        outputs,
+        tensors,
+        weights,
+        self._saved_graph.meta_graph.graph_def.library,
       )
-      # None: nothing depends on the column.
-      gradients = [
-        tf.zeros_like(tensor) if gradient is None else gradient
-        for tensor, gradient in zip(tensors, gradients)
-      ]
+    if needs_new_session:
+      # Not closed: another thread may be running the old one.
+      self._session = self._saved_graph.new_session()
     return weights, dict(zip(self._path_tensors, gradients))
 
   @property

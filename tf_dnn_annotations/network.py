@@ -7,7 +7,7 @@ import numpy as np
 from tf_dnn_annotations import piecewise_linear
 
 # Operations that hand on a tensor as it is.
-_IDENTITIES = ('Identity', 'EnsureShape', 'CheckNumerics')
+_IDENTITIES = ('Identity', 'IdentityN', 'EnsureShape', 'CheckNumerics')
 
 _ACTIVATIONS = {
   'Relu': lambda op: piecewise_linear.RELU,
@@ -134,7 +134,8 @@ def _operations_behind(columns):
 
 def _skip(tensor, types):
   while tensor.op.type in types:
-    tensor = tensor.op.inputs[0]
+    # IdentityN hands on several, each as it is.
+    tensor = tensor.op.inputs[tensor.value_index]
   return tensor
 
 
@@ -226,5 +227,5 @@ def _to_column(tensor, names):
   while tensor.name not in names and (
     tensor.op.type in ('Reshape',) + _IDENTITIES
   ):
-    tensor = tensor.op.inputs[0]
+    tensor = tensor.op.inputs[tensor.value_index]
   return tensor
