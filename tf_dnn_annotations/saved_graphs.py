@@ -1,9 +1,10 @@
-"""The graph of a SavedModel, made fit to be differentiated, and its sessions."""
+"""The graph of a SavedModel, made differentiable, and sessions of it."""
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.saved_model import loader_impl
 
 from tf_dnn_annotations import inlined_functions
+from tf_dnn_annotations import trust
 
 _TAGS = [tf.saved_model.tag_constants.SERVING]
 
@@ -22,9 +23,15 @@ class SavedGraph(object):
     Args:
       export_dir: str, directory of the SavedModel. It is parsed once: what is
         checked is what is imported.
+      trust_model: whether to import it whatever it does.
+
+    Raises:
+      trust.UntrustedModelError: it does more than compute.
     """
     self._loader = loader_impl.SavedModelLoader(export_dir)
     self.meta_graph = self._loader.get_meta_graph_def_from_tags(_TAGS)
+    if not trust_model:
+      trust.check(export_dir, self.meta_graph)
     inlined_functions.strip_gradients(self.meta_graph.graph_def)
     inlined_functions.inline(self.meta_graph.graph_def)
     self.graph = tf.Graph()
