@@ -14,6 +14,15 @@ def _sigmoid(z):
   return 1 / (1 + np.exp(-z))
 
 
+def _softplus(z):
+  return np.logaddexp(0, z)
+
+
+def _mish_slope(z):
+  tanh = np.tanh(_softplus(z))
+  return tanh + z * (1 - tanh**2) * _sigmoid(z)
+
+
 def _float32_values(array):
   # What the model is given, so that no rounding comes of the weights.
   return np.asarray(np.asarray(array, np.float32), np.float64)
@@ -44,6 +53,14 @@ _ACTIVATIONS = {
     None,
     1,
   ),
+  'softplus': (_softplus, _sigmoid, None, 0.25),
+  'swish': (
+    lambda z: z * _sigmoid(z),
+    lambda z: _sigmoid(z) * (1 + z * (1 - _sigmoid(z))),
+    None,
+    0.5,
+  ),
+  'mish': (lambda z: z * np.tanh(_softplus(z)), _mish_slope, None, 0.7),
 }
 
 

@@ -14,6 +14,7 @@ _MODULES = {
   'DNNRegressorWithLayerAnnotationsV2': 'estimators',
   'IntegratedGradients': 'integrated_gradients',
   'LayerAnnotationsCollectionNames': 'names',
+  'UntrustedModelError': 'trust',
 }
 
 __all__ = sorted(_MODULES)

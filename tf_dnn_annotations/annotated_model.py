@@ -20,7 +20,9 @@ from tf_dnn_annotations import network
 from tf_dnn_annotations import output_gradients
 from tf_dnn_annotations import points as model_points
 from tf_dnn_annotations import refusals
+from tf_dnn_annotations import saved_graphs
 from tf_dnn_annotations import serialized_examples
+from tf_dnn_annotations import trust
 
 RowError = feature_values.RowError
 Points = model_points.Points
@@ -80,41 +82,50 @@ class AnnotatedModel(object):
     rows_a_call: number of rows that bounds the memory of a call.
   """
 
-  def __init__(self, export_dir):
+  def __init__(self, export_dir, trust_model=False):
     """Loads the SavedModel in `export_dir`.
+
+    Args:
+      export_dir: directory of the SavedModel.
+      trust_model: whether it may do more than compute; see `trust.check`.
 
     Raises:
       FileNotFoundError: there is no SavedModel in `export_dir`.
       ValueError: it has no layer annotations.
+      trust.UntrustedModelError: it does more than compute.
     """
     self._export_dir = os.fspath(export_dir)
     if isinstance(self._export_dir, bytes):
       self._export_dir = self._export_dir.decode()
-    self._runner = model_session.ModelSession(self._export_dir)
-    self._graph = self._runner.graph
     self._points_of_zeros = {}
-    self._parser = None
+    self._parser = self._runner = None
     # Rows may be explained by several threads at once.
     self._lock = threading.Lock()
     try:
+      model_session.check_process(self._export_dir)
       refusals.check_is_saved_model(self._export_dir)
+      saved_graph = self._load(trust_model)
+      self._graph = saved_graph.graph
       with self._graph.as_default():
-        self._read(self._loaded())
+        self._read(saved_graph.meta_graph)
     except Exception as error:
-      self._runner.close()
-      if isinstance(error, (FileNotFoundError, refusals.Refused)):
+      if self._runner is not None:
+        self._runner.close()
+      if isinstance(
+        error,
+        (FileNotFoundError, refusals.Refused, trust.UntrustedModelError),
+      ):
         raise
       if isinstance(error, found_annotations.AnnotationError):
         raise refusals.contradictory(self._export_dir, error) from error
       raise refusals.unreadable(self._export_dir, error) from error
 
-  def _loaded(self):
+  def _load(self, trust_model):
+    """Returns the graph of the SavedModel; sets a session of it."""
     try:
-      return tf.saved_model.load(
-        self._runner.session,
-        [tf.saved_model.tag_constants.SERVING],
-        self._export_dir,
-      )
+      saved_graph = saved_graphs.SavedGraph(self._export_dir, trust_model)
+      self._runner = model_session.ModelSession(self._export_dir, saved_graph)
+      return saved_graph
     except Exception as error:
       refusal = refusals.not_loaded(self._export_dir, error)
       if refusal is None:
@@ -151,7 +162,11 @@ class AnnotatedModel(object):
     self.stopped = [op.name for op in stopped]
     self._read_network()
     self._gradients = output_gradients.OutputGradients(
-      self._graph, self._outputs, self._path_tensors
+      self._graph,
+      meta_graph.graph_def.library,
+      self._runner.renew,
+      self._outputs,
+      self._path_tensors,
     )
     self.num_outputs = self._outputs['logits'].shape.as_list()[-1]
     self.num_classes = self.num_outputs if self.kind == 'classifier' else None

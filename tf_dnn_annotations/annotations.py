@@ -188,7 +188,7 @@ def find_layers(operations, columns):
   """Returns the layers of the canned DNN model among `operations`.
 
   Args:
-    operations: iterable of `tf.Operation`, each after its inputs.
+    operations: iterable of `tf.Operation`.
     columns: iterable of the columns' `Tensor`s. Only what is computed from
       them is a layer of the DNN: a column or an input function can have a small
       network of its own, with layers of the same names.
@@ -202,11 +202,10 @@ def find_layers(operations, columns):
     RuntimeError: there are no such operations, or several for a layer.
   """
   hidden_layers, logits = {}, []
-  from_columns = {column.name for column in columns}
+  from_columns = _operations_after(columns)
   for operation in operations:
-    if not any(tensor.name in from_columns for tensor in operation.inputs):
+    if operation.name not in from_columns:
       continue
-    from_columns.update(tensor.name for tensor in operation.outputs)
     match = _HIDDEN_LAYER_OP.search(operation.name)
     if match:
       hidden_layers.setdefault(int(match.group(1)), []).append(operation)
@@ -221,6 +220,21 @@ def find_layers(operations, columns):
       'model must be there.'
     )
   return [layer[0].outputs[0] for layer in layers], logits[0].outputs[0]
+
+
+def _operations_after(tensors):
+  """Returns the names of the operations that are computed from tensors.
+
+  By what consumes what: TensorFlow 1 puts inputs between the operations of a
+  branch and what they read, so that some come after their operation.
+  """
+  found, stack = set(), list(tensors)
+  while stack:
+    for operation in stack.pop().consumers():
+      if operation.name not in found:
+        found.add(operation.name)
+        stack += operation.outputs
+  return found
 
 
 def column_width(column):

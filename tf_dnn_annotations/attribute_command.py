@@ -45,7 +45,9 @@ def run(arguments):
       f'--output={arguments.output} is one of the files to read. Give it '
       'another name.'
     )
-  with integrated_gradients.IntegratedGradients(arguments.export_dir) as ig:
+  with integrated_gradients.IntegratedGradients(
+    arguments.export_dir, arguments.trust_model
+  ) as ig:
     csv_format = example_files.CsvFormat(
       ig.model.example_features,
       arguments.list_separator,

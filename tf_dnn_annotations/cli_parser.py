@@ -98,6 +98,7 @@ _FLAGS = {
   'output': '--explain',
   'targets': '--targets',
   'tolerance': '--tolerance',
+  'trust_model=True': '--trust_model',
 }
 
 
@@ -166,6 +167,14 @@ def _parser():
   _add_attribute_flags(attribute)
 
   for command in (inspect, attribute):
+    command.add_argument(
+      '--trust_model',
+      action='store_true',
+      help=(
+        'load a model even if it does more than compute: it may write files, '
+        'say; only if you trust whoever made it'
+      ),
+    )
     command.add_argument(
       '--debug',
       action='store_true',
@@ -402,4 +411,6 @@ def _suggestion(word, known, otherwise):
 
 def in_flags(text):
   """Returns a message of the API in terms of the command line's flags."""
-  return re.sub(r'`(\w+)`', lambda match: _FLAGS.get(match[1], match[0]), text)
+  return re.sub(
+    r'`([\w=]+)`', lambda match: _FLAGS.get(match[1], match[0]), text
+  )

@@ -11,12 +11,15 @@ def run(arguments):
   """Prints what the model is.
 
   Args:
-    arguments: `argparse.Namespace` with `export_dir` and `json`, a bool.
+    arguments: `argparse.Namespace` with `export_dir`, `trust_model` and `json`,
+      bools.
 
   Raises:
     FileNotFoundError, ValueError: it is no SavedModel with annotations.
   """
-  with annotated_model.AnnotatedModel(arguments.export_dir) as model:
+  with annotated_model.AnnotatedModel(
+    arguments.export_dir, arguments.trust_model
+  ) as model:
     if arguments.json:
       print(_json(_description(model)))
       return

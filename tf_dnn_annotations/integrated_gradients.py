@@ -103,14 +103,21 @@ class IntegratedGradients(object):
     model: the `annotated_model.AnnotatedModel`.
   """
 
-  def __init__(self, export_dir):
+  def __init__(self, export_dir, trust_model=False):
     """Loads the SavedModel in `export_dir`.
+
+    Args:
+      export_dir: directory of the SavedModel.
+      trust_model: whether to load it even if it does more than compute, such
+        as writing files. Only for a model whose maker you trust.
 
     Raises:
       FileNotFoundError: there is no SavedModel in `export_dir`.
       ValueError: it has no layer annotations.
+      UntrustedModelError: it does more than compute; a ValueError that names
+        the operations.
     """
-    self.model = annotated_model.AnnotatedModel(export_dir)
+    self.model = annotated_model.AnnotatedModel(export_dir, trust_model)
     self._integrators = {}
     if _is_affordable(self.model.network):
       self._prepare('logits')

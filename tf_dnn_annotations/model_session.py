@@ -3,8 +3,6 @@
 import os
 import threading
 
-import tensorflow.compat.v1 as tf
-
 from tf_dnn_annotations import feature_values
 from tf_dnn_annotations import model_batches
 from tf_dnn_annotations import refusals
@@ -15,35 +13,43 @@ from tf_dnn_annotations import serialized_examples
 _first_process = None
 
 
+def check_process(export_dir):
+  """Raises ValueError if this process is a fork of one that used a model."""
+  global _first_process
+  if _first_process not in (None, os.getpid()):
+    raise refusals.of_another_process(export_dir, _first_process)
+  _first_process = os.getpid()
+
+
 class ModelSession(object):
   """A session of a graph of its own, which several threads may use.
 
   Attributes:
     graph: the `tf.Graph`.
-    session: the `tf.Session`, for what loads a model into it.
+    session: the `tf.Session`.
     num_calls: how often the model was run on rows so far.
     batch_size: None, or the number of rows that the model demands in a call.
   """
 
-  def __init__(self, export_dir):
+  def __init__(self, export_dir, saved_graph):
     """Makes the session.
 
     Args:
       export_dir: str, the SavedModel's directory, for messages.
-
-    Raises:
-      ValueError: this process is a fork of one that has used a model.
+      saved_graph: the `saved_graphs.SavedGraph`.
     """
-    global _first_process
-    if _first_process not in (None, os.getpid()):
-      raise refusals.of_another_process(export_dir, _first_process)
-    _first_process = os.getpid()
     self._export_dir, self._process = export_dir, os.getpid()
-    self.graph = tf.Graph()
-    self.session = tf.Session(graph=self.graph)
+    self._saved_graph = saved_graph
+    self.graph = saved_graph.graph
+    self.session = saved_graph.new_session()
     self.num_calls, self.batch_size = 0, None
     self._is_closed = False
     self._lock = threading.Lock()
+
+  def renew(self):
+    """Takes a new session, of a graph that was changed under the old one."""
+    # The old one is not closed: another thread may be running it.
+    self.session = self._saved_graph.new_session()
 
   def value(self, fetches):
     """Returns the value of tensors that depend on no input."""

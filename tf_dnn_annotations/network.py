@@ -9,6 +9,7 @@ from tf_dnn_annotations import piecewise_linear
 # Operations that hand on a tensor as it is.
 _IDENTITIES = (
   'Identity',
+  'IdentityN',
   'EnsureShape',
   'CheckNumerics',
   'StopGradient',
@@ -140,7 +141,8 @@ def _operations_behind(columns):
 
 def _skip(tensor, types):
   while tensor.op.type in types:
-    tensor = tensor.op.inputs[0]
+    # IdentityN hands on several, each as it is.
+    tensor = tensor.op.inputs[tensor.value_index]
   return tensor
 
 
@@ -232,5 +234,5 @@ def _to_column(tensor, names):
   while tensor.name not in names and (
     tensor.op.type in ('Reshape',) + _IDENTITIES
   ):
-    tensor = tensor.op.inputs[0]
+    tensor = tensor.op.inputs[tensor.value_index]
   return tensor

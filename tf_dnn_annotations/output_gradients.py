@@ -9,6 +9,7 @@ import threading
 
 import tensorflow.compat.v1 as tf
 
+from tf_dnn_annotations import gradient_tensors
 from tf_dnn_annotations import graph_walks
 
 # They hand on their input, and TensorFlow gives them no gradient on purpose.
@@ -58,15 +59,19 @@ def unstop(operations):
 class OutputGradients(object):
   """Tensors of gradients in a graph, each made when it is first needed."""
 
-  def __init__(self, graph, outputs, points):
+  def __init__(self, graph, library, renew_fn, outputs, points):
     """Takes what is differentiated.
 
     Args:
       graph: the `tf.Graph`.
+      library: its `FunctionDefLibrary`.
+      renew_fn: function without arguments that has what runs the graph take a
+        new session.
       outputs: {name of an output: `Tensor` [batch, num_outputs]}.
       points: {name: `Tensor` [batch, size]}, with respect to which.
     """
-    self._graph, self._outputs, self._points = graph, outputs, points
+    self._graph, self._library, self._renew_fn = graph, library, renew_fn
+    self._outputs, self._points = outputs, points
     self._made = {}
     self._lock = threading.Lock()
 
@@ -98,25 +103,12 @@ class OutputGradients(object):
         weights = tf.placeholder(outputs.dtype, [None, None])
       else:
         outputs = outputs[:, target]
-      try:
-        gradients = tf.gradients(
-          outputs, sources, grad_ys=weights, stop_gradients=sources
-        )
-      except LookupError as error:
-        raise ValueError(
-          'The model cannot be explained by its gradients: TensorFlow '
-          f'{tf.__version__} has none for an operation between its columns and '
-          f'its logits ({str(error).splitlines()[0]:.200}). Train and export '
-          'the model with another `activation_fn`.'
-        ) from error
-      made = {}
-      for name, gradient in zip(self._points, gradients):
-        if gradient is None:
-          if self._reaches(name, self._outputs[output]):
-            raise _not_differentiable(name, [])
-          gradient = tf.zeros_like(self._points[name])
-        made[name] = gradient
-    return weights, made
+      gradients, needs_new_session = gradient_tensors.gradients(
+        outputs, sources, weights, self._library
+      )
+    if needs_new_session:
+      self._renew_fn()
+    return weights, dict(zip(self._points, gradients))
 
   def _check_smooth(self, outputs):
     """Raises ValueError where all ways to the outputs lead over steps."""

@@ -97,7 +97,8 @@ def not_loaded(export_dir, error):
       returned if it is not that of an operation or an attribute that a newer
       one wrote and that is not known here.
   """
-  if not any(words in str(error) for words in _OF_GRAPHS):
+  unknown = getattr(error, 'unknown', ())  # Of a `trust.UntrustedModelError`.
+  if not unknown and not any(words in str(error) for words in _OF_GRAPHS):
     return None  # Of files that are missing or damaged, say.
   versions = {
     meta_graph.meta_info_def.tensorflow_version
@@ -107,6 +108,8 @@ def not_loaded(export_dir, error):
   if _numbers(newest) <= _numbers(tf.__version__):
     return None
   reason = str(getattr(error, 'message', error)).strip()
+  if unknown:
+    reason = f'Op type not registered {unknown[0]!r}'
   minor = '.'.join(newest.split('.')[:2])
   return Refused(
     f'{export_dir!r} was written by TensorFlow {newest}, and {tf.__version__}, '
