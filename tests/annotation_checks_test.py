@@ -198,8 +198,10 @@ def _boundaries_in_the_graph(meta_graph):
 def _input_is_another(meta_graph):
   # Of the columns side by side, one is read twice and one as wide is not.
   node = _node(meta_graph, 'ConcatV2', 'input_layer/concat')
-  (first,) = [i for i, name in enumerate(node.input) if '/color_embedding/' in name]
-  (second,) = [i for i, name in enumerate(node.input) if '/age_bucketized/' in name]
+  first, second = (
+    [f'/{column}/' in name for name in node.input].index(True)
+    for column in ('color_embedding', 'age_bucketized')
+  )
   node.input[first] = node.input[second]
 
 
