@@ -29,7 +29,12 @@ def new_dir():
 
 
 def export(
-  network, columns=None, variables=None, receiver='examples', **arguments
+  network,
+  columns=None,
+  variables=None,
+  receiver='examples',
+  activation_fn=None,
+  **arguments,
 ):
   """Exports a network through the annotated V1 estimator.
 
@@ -44,6 +49,8 @@ def export(
       features, dense ones, as TensorFlow's own raw receiver has them;
       'sparse', the same with sparse tensors of what is of any length; or a
       serving_input_receiver_fn.
+    activation_fn: None, or what the estimator takes in the place of the
+      network's activation.
     **arguments: further arguments of the estimator.
 
   Returns:
@@ -62,7 +69,7 @@ def export(
   estimator = estimator_class(
     hidden_units=network.hidden_units,
     feature_columns=columns,
-    activation_fn=_ACTIVATION_FNS[network.activation],
+    activation_fn=activation_fn or _ACTIVATION_FNS[network.activation],
     batch_norm=bool(network.batch_norms),
     model_dir=new_dir(),
     **arguments,
