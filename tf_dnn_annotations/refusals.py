@@ -180,19 +180,21 @@ def _reason(error):
     error, PermissionError
   ):
     return 'its files may not be read by this user (check their permissions)'
-  is_of_files = isinstance(error, (IOError, message.DecodeError)) or (
-    'Cannot parse file' in text
-  )
-  if is_of_files and 'variables' not in text:
-    return 'its saved_model.pb is damaged or was cut short'
-  if isinstance(error, tf.errors.OpError) and any(
-    words in text for words in _OF_VARIABLES
+  if isinstance(error, (IOError, message.DecodeError)):
+    name = 'saved_model.pbtxt' if '.pbtxt' in text else 'saved_model.pb'
+    return f'its {name} is damaged or was cut short'
+  if 'valid checkpoint' in text or (
+    isinstance(error, tf.errors.OpError)
+    and any(words in text for words in _OF_VARIABLES)
   ):
     return (
       'its variables are missing, damaged or those of another model '
       '(variables/variables.*)'
     )
-  return _described(error)
+  return (
+    f'it is damaged, or of a TensorFlow that {tf.__version__} cannot read '
+    f'({_described(error)})'
+  )
 
 
 def _described(error):
