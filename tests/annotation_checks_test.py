@@ -338,6 +338,14 @@ _CONTRADICTIONS = {
     _input_is_another,
     "the logits do not depend on the column 'color_embedding'",
   ),
+  'column_keys_exchanged_and_nothing_else_said': (
+    _all(_exchange_keys(_PROCESSED, 'grid', 'pair'), _no_signature, _no_json),
+    r"column 'grid' does not read the feature 'grid', but \['pair'\]",
+  ),
+  'inputs_missing': (
+    lambda meta_graph: meta_graph.signature_def[_SIGNATURE].inputs.clear(),
+    r"inputs of .*, \[\], are not those of 'predict', \['examples'\]",
+  ),
   'a_feature_downstream_of_the_columns': (
     lambda meta_graph: [
       _outputs(meta_graph)['unprocessed_features/age'].CopyFrom(

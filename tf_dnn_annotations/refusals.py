@@ -144,13 +144,17 @@ def contradictory(export_dir, contradiction):
 
 def not_run(export_dir, error):
   """Returns the ValueError of a model that was loaded but cannot be run."""
-  return Refused(
-    f'The model of {export_dir!r} cannot be run: {_described(error)}. '
-    + (
-      'Give a smaller `max_rows`.'
-      if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
-      else _REMEDY
+  remedy = _REMEDY
+  if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+    remedy = 'Give a smaller `max_rows`.'
+  elif isinstance(error, (TypeError, ValueError)):
+    # Of Python, about what is fed.
+    remedy = (
+      'Compare `examples` with the features of the model (the command inspect '
+      'lists them), or export it again.'
     )
+  return Refused(
+    f'The model of {export_dir!r} cannot be run: {_described(error)}. {remedy}'
   )
 
 
@@ -190,6 +194,12 @@ def _reason(error):
     return (
       'its variables are missing, damaged or those of another model '
       '(variables/variables.*)'
+    )
+  if 'Op type not registered' in text:
+    return (
+      'it is damaged, or has an operation that is not in TensorFlow '
+      f'{tf.__version__} ({_described(error)}); if that is a custom one, load '
+      'its library first, by tf.load_op_library'
     )
   return (
     f'it is damaged, or of a TensorFlow that {tf.__version__} cannot read '
