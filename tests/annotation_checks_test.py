@@ -198,12 +198,10 @@ def _boundaries_in_the_graph(meta_graph):
 def _input_is_another(meta_graph):
   # Of the columns side by side, one is read twice and one as wide is not.
   node = _node(meta_graph, 'ConcatV2', 'input_layer/concat')
-  (first,) = [
-    i for i, name in enumerate(node.input) if '/color_embedding/' in name
-  ]
-  (second,) = [
-    i for i, name in enumerate(node.input) if '/age_bucketized/' in name
-  ]
+  first, second = (
+    [f'/{column}/' in name for name in node.input].index(True)
+    for column in ('color_embedding', 'age_bucketized')
+  )
   node.input[first] = node.input[second]
 
 
@@ -339,6 +337,14 @@ _CONTRADICTIONS = {
   'a_column_that_the_network_does_not_read': (
     _input_is_another,
     "the logits do not depend on the column 'color_embedding'",
+  ),
+  'column_keys_exchanged_and_nothing_else_said': (
+    _all(_exchange_keys(_PROCESSED, 'grid', 'pair'), _no_signature, _no_json),
+    r"column 'grid' does not read the feature 'grid', but \['pair'\]",
+  ),
+  'inputs_missing': (
+    lambda meta_graph: meta_graph.signature_def[_SIGNATURE].inputs.clear(),
+    r"inputs of .*, \[\], are not those of 'predict', \['examples'\]",
   ),
   'a_feature_downstream_of_the_columns': (
     lambda meta_graph: [

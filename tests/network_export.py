@@ -49,8 +49,8 @@ def export(
       features, dense ones, as TensorFlow's own raw receiver has them;
       'sparse', the same with sparse tensors of what is of any length; or a
       serving_input_receiver_fn.
-    activation_fn: function of a `Tensor` of the same shape; that of
-      `network.activation` if None.
+    activation_fn: None, or what the estimator takes in the place of the
+      network's activation.
     **arguments: further arguments of the estimator.
 
   Returns:

@@ -213,6 +213,48 @@ class TargetsTest(parameterized.TestCase):
         self._attribute(name, 'predicted').targets,
       )
 
+  @parameterized.product(
+    # Classes whose probabilities are the same float32, and whose logits differ.
+    logits=[[1e-9], [0.0, 1e-9, -3.0]],
+    output=['logits', 'probabilities'],
+    method=['exact', 'midpoint'],
+  )
+  def test_predicted_is_the_class_that_the_model_names(
+    self, logits, output, method
+  ):
+    network = numpy_network.Network(
+      [(np.zeros((4, 2)), np.ones(2)), (np.zeros((2, len(logits))), logits)]
+    )
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      result = ig.attribute({'x': _X}, output=output, method=method)
+      everything = ig.attribute(
+        {'x': _X}, targets='all', output='probabilities'
+      )
+    np.testing.assert_array_equal(result.targets, 1)
+    np.testing.assert_array_equal(
+      everything.outputs[:, 0], everything.outputs[:, 1]
+    )
+
+  @parameterized.parameters('exact', 'midpoint')
+  def test_predicted_is_what_class_ids_are(self, method):
+    network, _ = _NETWORKS['multi_class']
+    export_dir = network_export.export(network)
+
+    def edit(meta_graph):
+      name = meta_graph.signature_def['predict'].outputs['class_ids'].name
+      nodes = {node.name: node for node in meta_graph.graph_def.node}
+      node = nodes[name.split(':')[0]]
+      while node.op != 'ArgMax':
+        node = nodes[node.input[0]]
+      node.op = 'ArgMin'
+
+    edited = network_export.edited_copy(export_dir, edit)
+    with tfda.IntegratedGradients(edited) as ig:
+      np.testing.assert_array_equal(
+        ig.attribute({'x': _X}, method=method).targets,
+        np.argmin(network.outputs(np.float64(_X)), axis=1),
+      )
+
   def test_what_the_model_tells_of_its_classes(self):
     told = {
       name: (ig.model.kind, ig.model.num_classes, ig.model.labels)

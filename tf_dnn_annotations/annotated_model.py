@@ -150,6 +150,7 @@ class AnnotatedModel(object):
       if 'predict' in signatures
       else {}
     )
+    annotation_checks.check_inputs(signatures)
     annotation_checks.check(
       found, predict, found_annotations.assets(meta_graph), self._runner.value
     )

@@ -14,6 +14,7 @@ from tf_dnn_annotations import annotations
 from tf_dnn_annotations import column_configs
 from tf_dnn_annotations import found_annotations
 from tf_dnn_annotations import graph_walks
+from tf_dnn_annotations import names
 
 AnnotationError = found_annotations.AnnotationError
 
@@ -51,6 +52,27 @@ def check(found, predict, assets, value_fn):
   if found.is_signed and unread:
     raise AnnotationError(
       f'the features {sorted(unread)} are annotated, and no column reads them'
+    )
+
+
+def check_inputs(signatures):
+  """Raises `AnnotationError` if the annotations' signature takes other inputs.
+
+  Args:
+    signatures: {name: `SignatureDef`}.
+  """
+  inputs = [
+    {
+      key: info.SerializeToString(deterministic=True)
+      for key, info in signatures[name].inputs.items()
+    }
+    for name in (names.SIGNATURE, 'predict')
+    if name in signatures
+  ]
+  if inputs[1:] and inputs[0] != inputs[1]:
+    raise AnnotationError(
+      f'the inputs of the signature {names.SIGNATURE!r}, {sorted(inputs[0])}, '
+      f"are not those of 'predict', {sorted(inputs[1])}"
     )
 
 
@@ -134,6 +156,14 @@ def _check_column(found, name, description, keys_read):
     raise AnnotationError(
       f'{what} is said to read the features '
       f'{sorted(description["feature_keys"])}, and reads {keys_read}'
+    )
+  # Without a description, the name may tell.
+  stem = re.sub('_(bucketized|embedding|indicator)$', '', name)
+  if description['class_name'] is None and (
+    stem in found.features and stem not in keys_read
+  ):
+    raise AnnotationError(
+      f'{what} does not read the feature {stem!r}, but {keys_read}'
     )
   config = column_configs.of(description['class_name'], description['config'])
   for says, is_so in (

@@ -46,6 +46,7 @@ def _description(model):
     'hidden_units': model.hidden_units,
     'takes_examples': model.takes_examples,
     'signatures': model.signatures,
+    'stopped': model.stopped,
     'features': _features(model.features),
     'example_features': _features(model.example_features),
     'columns': [dict(column._asdict()) for column in model.columns],
@@ -75,6 +76,7 @@ def _report(export_dir, model):
         ('hidden layers', units + (' units' if model.hidden_units else '')),
         ('signatures', ', '.join(model.signatures)),
       ]
+      + [('stops gradients at', name) for name in model.stopped]
     ),
     f'Features ({len(model.features)})',
     _table(

@@ -147,13 +147,17 @@ def contradictory(export_dir, contradiction):
 
 def not_run(export_dir, error):
   """Returns the ValueError of a model that was loaded but cannot be run."""
-  return Refused(
-    f'The model of {export_dir!r} cannot be run: {_described(error)}. '
-    + (
-      'Give a smaller `max_rows`.'
-      if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
-      else _REMEDY
+  remedy = _REMEDY
+  if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+    remedy = 'Give a smaller `max_rows`.'
+  elif isinstance(error, (TypeError, ValueError)):
+    # Of Python, about what is fed.
+    remedy = (
+      'Compare `examples` with the features of the model (the command inspect '
+      'lists them), or export it again.'
     )
+  return Refused(
+    f'The model of {export_dir!r} cannot be run: {_described(error)}. {remedy}'
   )
 
 
@@ -183,19 +187,27 @@ def _reason(error):
     error, PermissionError
   ):
     return 'its files may not be read by this user (check their permissions)'
-  is_of_files = isinstance(error, (IOError, message.DecodeError)) or (
-    'Cannot parse file' in text
-  )
-  if is_of_files and 'variables' not in text:
-    return 'its saved_model.pb is damaged or was cut short'
-  if isinstance(error, tf.errors.OpError) and any(
-    words in text for words in _OF_VARIABLES
+  if isinstance(error, (IOError, message.DecodeError)):
+    name = 'saved_model.pbtxt' if '.pbtxt' in text else 'saved_model.pb'
+    return f'its {name} is damaged or was cut short'
+  if 'valid checkpoint' in text or (
+    isinstance(error, tf.errors.OpError)
+    and any(words in text for words in _OF_VARIABLES)
   ):
     return (
       'its variables are missing, damaged or those of another model '
       '(variables/variables.*)'
     )
-  return _described(error)
+  if 'Op type not registered' in text:
+    return (
+      'it is damaged, or has an operation that is not in TensorFlow '
+      f'{tf.__version__} ({_described(error)}); if that is a custom one, load '
+      'its library first, by tf.load_op_library'
+    )
+  return (
+    f'it is damaged, or of a TensorFlow that {tf.__version__} cannot read '
+    f'({_described(error)})'
+  )
 
 
 def _described(error):
