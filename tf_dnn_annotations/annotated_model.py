@@ -223,6 +223,9 @@ class AnnotatedModel(object):
       if first_layer is None
       else {'first_layer': first_layer}
     )
+    self._changes_when_differentiated = gradient_tensors.changes_graph(
+      self._outputs['logits'], list(self._path_tensors.values())
+    )
 
   def _output_tensors(self, predict):
     """Returns {name of an output: its tensor [batch, num_outputs]}."""
@@ -446,13 +449,13 @@ class AnnotatedModel(object):
       else:
         outputs = outputs[:, target]
       tensors = list(self._path_tensors.values())
-      gradients, needs_new_session = gradient_tensors.gradients(
+      gradients = gradient_tensors.gradients(
         outputs,
         tensors,
         weights,
         self._saved_graph.meta_graph.graph_def.library,
       )
-    if needs_new_session:
+    if self._changes_when_differentiated:
       # Not closed: another thread may be running the old one.
       self._session = self._saved_graph.new_session()
     return weights, dict(zip(self._path_tensors, gradients))
@@ -535,6 +538,9 @@ class AnnotatedModel(object):
   def _run(self, fetches, feed):
     with self._lock:
       self.num_calls += 1
+      if self._changes_when_differentiated:
+        # Another thread that made gradients meanwhile would break this run.
+        return self._session.run(fetches, feed)
     return self._session.run(fetches, feed)
 
   def _check_open(self):
