@@ -48,6 +48,7 @@ _SPOT_CHECK_OF_WRITER = (
 )
 # What needs no estimator: kept SavedModels, and the parts that read them.
 _READER = (
+  'activations_test',
   'attribution_files_test',
   'attribution_summary_test',
   'contrib_saved_model_test',
@@ -57,6 +58,7 @@ _READER = (
   'layering_test',
   'linear_regions_test',
   'path_integral_test',
+  'trust_test',
 )
 # What tells a TensorFlow that tensorflow_estimator cannot run on.
 _GUARDS = ('tensorflow_names_test', 'golden_checkpoint_test')
@@ -140,6 +142,7 @@ _session(
     *('--requirement', 'requirements/modern-test.txt'),
   ],
   (
+    'activations_test',
     'annotations_test',
     'checkpoint_interchange_test',
     'cluster_test',
@@ -150,6 +153,7 @@ _session(
     'modern_tf_test',
     'parity_test',
     'saved_model_test',
+    'trust_test',
   )
   + _GUARDS,
 )

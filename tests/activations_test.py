@@ -1,5 +1,7 @@
 """Models of every activation function are explained in another process."""
 
+from concurrent import futures
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -16,6 +18,7 @@ from tensorflow.python.saved_model import loader_impl
 
 from testdata import make_activations
 from testdata import make_foreign
+from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
 
@@ -38,6 +41,11 @@ def _plain_session(export_dir):
   with session.graph.as_default():
     tf.saved_model.load(session, ['serve'], export_dir)
   return session
+
+
+def _without(z):
+  """Returns what depends on a tensor by an operation without a gradient."""
+  return tf.raw_ops.IgammaGradA(a=tf.abs(z) + 1.0, x=tf.abs(z) + 1.0)
 
 
 def _check_numerically(test, export_dir):
@@ -85,6 +93,9 @@ def _check_numerically(test, export_dir):
   )
 
 
+@absltest.skipUnless(
+  importlib.util.find_spec('tensorflow_estimator'), 'nothing to export with'
+)
 class EveryActivationTest(parameterized.TestCase):
   """Of tf.nn and tf.keras.activations, and of a user's own."""
 
@@ -174,6 +185,40 @@ class EveryActivationTest(parameterized.TestCase):
 
     _check_numerically(self, export_dir)
     self.assertEmpty(called)
+
+  @parameterized.parameters(
+    (tf.floor, "'dnn/hiddenlayer_0/Floor'"),
+    (lambda z: z + _without(z), 'IgammaGradA'),
+    (lambda z: tf.cast(tf.argsort(z), tf.float32), r'\(Cast\)'),
+  )
+  def test_what_has_no_gradient_is_named(self, activation_fn, regex):
+    export_dir = network_export.export(
+      make_activations.network(), activation_fn=activation_fn
+    )
+    with tfda.IntegratedGradients(export_dir) as ig:
+      with self.assertRaisesRegex(
+        ValueError, f'{regex} has no gradient. Export it with another'
+      ):
+        ig.attribute({'x': make_activations.rows()})
+
+  def test_threads_share_a_model_with_branches_and_loops(self):
+    examples = {'x': make_activations.rows()}
+    arguments = [
+      dict(output=output, targets=targets)
+      for output in ('logits', 'probabilities')
+      for targets in ('all', 1)
+    ] * 2
+    for name in ('own.map_fn', 'own.cond_in_function', 'own.loop_in_function'):
+      with tfda.IntegratedGradients(self._export_dir(name)) as ig:
+        with futures.ThreadPoolExecutor(len(arguments)) as executor:
+          results = list(
+            executor.map(
+              lambda kwargs, ig=ig: ig.attribute(examples, **kwargs).values,
+              arguments,
+            )
+          )
+      for first, second in zip(results[:4], results[4:]):
+        np.testing.assert_array_equal(first['x'], second['x'])
 
 
 class KeptModelsTest(parameterized.TestCase):

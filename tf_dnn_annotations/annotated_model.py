@@ -2,7 +2,6 @@
 
 import collections
 import os
-import threading
 import warnings
 
 import numpy as np
@@ -12,6 +11,7 @@ from tf_dnn_annotations import annotation_checks
 from tf_dnn_annotations import class_labels
 from tf_dnn_annotations import feature_values
 from tf_dnn_annotations import found_annotations
+from tf_dnn_annotations import gradient_tensors
 from tf_dnn_annotations import graph_walks
 from tf_dnn_annotations import model_batches
 from tf_dnn_annotations import model_session
@@ -99,8 +99,6 @@ class AnnotatedModel(object):
       self._export_dir = self._export_dir.decode()
     self._points_of_zeros = {}
     self._parser = self._runner = None
-    # Rows may be explained by several threads at once.
-    self._lock = threading.Lock()
     try:
       model_session.check_process(self._export_dir)
       refusals.check_is_saved_model(self._export_dir)
@@ -165,7 +163,7 @@ class AnnotatedModel(object):
     self._gradients = output_gradients.OutputGradients(
       self._graph,
       meta_graph.graph_def.library,
-      self._runner.renew,
+      self._runner,
       self._outputs,
       self._path_tensors,
     )
@@ -261,6 +259,9 @@ class AnnotatedModel(object):
       dict(found.columns)
       if first_layer is None
       else {'first_layer': first_layer}
+    )
+    self._runner.is_changed_by_gradients = gradient_tensors.changes_graph(
+      self._outputs['logits'], list(self._path_tensors.values())
     )
 
   def _is_bypassed(self, layer):
@@ -504,7 +505,7 @@ class AnnotatedModel(object):
 
   def _parsed(self, serialized, first_row):
     """Parses tf.Examples for a model that takes raw features."""
-    with self._lock:
+    with self._runner.graph_lock:
       if self._parser is None:
         self._parser = self._made_parser()
     placeholder, parsed = self._parser

@@ -3,7 +3,6 @@
 import contextlib
 
 import tensorflow.compat.v1 as tf
-from tensorflow.python.framework import ops
 
 # They register the gradients of If and While; TensorFlow 1 loads them only
 # once it makes such an operation itself.
@@ -28,8 +27,18 @@ _OF_CONTEXT = ('Enter', 'Exit', 'NextIteration')
 _OF_SHAPES = ('OnesLike', 'Rank', 'Shape', 'ShapeN', 'Size', 'ZerosLike')
 
 
+def changes_graph(outputs, tensors):
+  """Whether sessions of a graph are of no use once gradients are made.
+
+  Args:
+    outputs, tensors: as `gradients` takes them.
+  """
+  between = _operations_between(outputs, tensors)
+  return any(op.type in _BRANCHES_AND_LOOPS for op in between)
+
+
 def gradients(outputs, tensors, weights, library):
-  """Returns the gradients of outputs, and whether a new session is needed.
+  """Returns the gradients of outputs.
 
   Args:
     outputs: `Tensor` [batch] or [batch, num_outputs].
@@ -39,8 +48,7 @@ def gradients(outputs, tensors, weights, library):
     library: the graph's `FunctionDefLibrary`.
 
   Returns:
-    (list of `Tensor`, of zeros where nothing depends on a tensor; whether
-    operations were changed that sessions have run already).
+    List of `Tensor`, of zeros where nothing depends on a tensor.
 
   Raises:
     ValueError: the gradient cannot be computed; names the operation.
@@ -51,10 +59,9 @@ def gradients(outputs, tensors, weights, library):
       op.type in _OF_CONTEXT and op._get_control_flow_context() is None
     ):
       raise _not_differentiable(op)
-  with_functions = [op for op in between if op.type in _BRANCHES_AND_LOOPS]
   functions = {f.signature.name: f for f in library.function}
-  for op in with_functions:
-    if _calls_in_functions(op, functions):
+  for op in between:
+    if op.type in _BRANCHES_AND_LOOPS and _calls_in_functions(op, functions):
       raise _not_differentiable(op)
   try:
     with _loops_as_in(between):
@@ -70,7 +77,7 @@ def gradients(outputs, tensors, weights, library):
       if blocking is not None:
         raise _not_differentiable(blocking)
       results[i] = tf.zeros_like(tensor)
-  return results, bool(with_functions)
+  return results
 
 
 @contextlib.contextmanager
@@ -136,14 +143,15 @@ def _calls_in_functions(op, functions):
 def _without_gradient(outputs, tensor):
   """Returns the operation that keeps a gradient from a tensor, or None."""
   between = _operations_between(outputs, [tensor])
-  for op in between:
+  dependent = {tensor.op, *between}
+  for op in reversed(between):
+    sources = [source for source in op.inputs if source.op in dependent]
     try:
-      if ops.get_gradient_function(op) is None:
+      if all(g is None for g in tf.gradients(op.outputs, sources)):
         return op
     except LookupError:
       return op
-  # What remains are those whose gradients are None, as Floor's.
-  return between[-1] if between else None
+  return between[0] if between else None
 
 
 def _named(text, operations):

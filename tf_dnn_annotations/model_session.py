@@ -29,6 +29,9 @@ class ModelSession(object):
     session: the `tf.Session`.
     num_calls: how often the model was run on rows so far.
     batch_size: None, or the number of rows that the model demands in a call.
+    graph_lock: held while the graph is changed.
+    is_changed_by_gradients: whether gradients change operations that run
+      already; runs then wait for each other and for the change.
   """
 
   def __init__(self, export_dir, saved_graph):
@@ -44,6 +47,8 @@ class ModelSession(object):
     self.session = saved_graph.new_session()
     self.num_calls, self.batch_size = 0, None
     self._is_closed = False
+    self.graph_lock = threading.Lock()
+    self.is_changed_by_gradients = False
     self._lock = threading.Lock()
 
   def renew(self):
@@ -122,6 +127,9 @@ class ModelSession(object):
   def _run(self, fetches, feed):
     self.check_open()
     try:
+      if self.is_changed_by_gradients:
+        with self.graph_lock:
+          return self.session.run(fetches, feed)
       return self.session.run(fetches, feed)
     except Exception as error:
       # What it says of a session that was closed meanwhile is no use.

@@ -5,8 +5,6 @@ TensorFlow's gradients are what training wants: zero behind tf.stop_gradient,
 which computes the identity, and None behind operations that have none.
 """
 
-import threading
-
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import gradient_tensors
@@ -59,21 +57,19 @@ def unstop(operations):
 class OutputGradients(object):
   """Tensors of gradients in a graph, each made when it is first needed."""
 
-  def __init__(self, graph, library, renew_fn, outputs, points):
+  def __init__(self, graph, library, runner, outputs, points):
     """Takes what is differentiated.
 
     Args:
       graph: the `tf.Graph`.
       library: its `FunctionDefLibrary`.
-      renew_fn: function without arguments that has what runs the graph take a
-        new session.
+      runner: the `model_session.ModelSession` that runs the graph.
       outputs: {name of an output: `Tensor` [batch, num_outputs]}.
       points: {name: `Tensor` [batch, size]}, with respect to which.
     """
-    self._graph, self._library, self._renew_fn = graph, library, renew_fn
+    self._graph, self._library, self._runner = graph, library, runner
     self._outputs, self._points = outputs, points
     self._made = {}
-    self._lock = threading.Lock()
 
   def tensors(self, output, target):
     """Returns (weights, {name: gradient}) of an output.
@@ -89,7 +85,8 @@ class OutputGradients(object):
       ValueError: TensorFlow has no gradient for what the model computes.
     """
     key = output, target
-    with self._lock:  # A graph is changed by one thread at a time.
+    # A graph is changed by one thread at a time.
+    with self._runner.graph_lock:
       if key not in self._made:
         self._made[key] = self._make(output, target)
       return self._made[key]
@@ -103,11 +100,11 @@ class OutputGradients(object):
         weights = tf.placeholder(outputs.dtype, [None, None])
       else:
         outputs = outputs[:, target]
-      gradients, needs_new_session = gradient_tensors.gradients(
+      gradients = gradient_tensors.gradients(
         outputs, sources, weights, self._library
       )
-    if needs_new_session:
-      self._renew_fn()
+    if self._runner.is_changed_by_gradients:
+      self._runner.renew()
     return weights, dict(zip(self._points, gradients))
 
   def _check_smooth(self, outputs):
