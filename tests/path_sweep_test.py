@@ -16,8 +16,8 @@ import numpy as np
 
 from tf_dnn_annotations import path_sweep
 
-_RELU = (0.0,), (0.0, 1.0)
-_RELU6 = (0.0, 6.0), (0.0, 1.0, 0.0)
+_RELU = (0.0,), (0.0, 1.0), (0.0,)
+_RELU6 = (0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0)
 
 
 def _sweep(units, activation=_RELU, kernels=None, **kwargs):
@@ -213,8 +213,8 @@ import numpy as np
 import path_sweep
 random = np.random.RandomState(0)
 for units in [(5,), (1, 1), (40, 9), (33, 70, 20), (20, 17, 16, 15), (8, 8, 8)]:
-  for activation in [((), (1.0,)), ((0.0,), (0.0, 1.0)),
-                     ((0.0, 6.0), (0.0, 1.0, 0.0))]:
+  for activation in [((), (1.0,), ()), ((0.0,), (0.0, 1.0), (0.0,)),
+                     ((0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0))]:
     for num_rows in (0, 1, 3):
       for max_bytes in (16, 32, 64):
         if max_bytes <= path_sweep.vector_bytes():

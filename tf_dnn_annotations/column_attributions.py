@@ -14,33 +14,152 @@ _PRODUCT_ROWS = 128
 # baseline: found by trial against a matrix product.
 _WIDE = 256
 _SPARSE = 16
+# Numbers of the attributions that are made to be summed alone.
+_SUMMED_NUMBERS = 1 << 20
 # Rows that are asked first.
 _FIRST_ROWS = 16
 
 
-def add(values, integrals, kernel, differences, slices, is_first):
+# What float32 adds to attributions, in roundings: of the sums on the path and
+# their product with the kernel, and of the attributions themselves. Found by
+# trial on random networks: see docs/accuracy.md.
+_ROUNDOFF = 2.0**-24
+_ROUNDINGS_OF_SUMS = 2.0
+_ROUNDINGS = 2.0
+
+
+def add(values, integrals, kernel, norms, differences, slices, is_first):
   """Adds (x_i - x'_i) * (kernel @ integral)_i to `values`.
 
   Args:
     values: float32 [n, T, width of all columns], changed in place.
     integrals: [n, T, units], gradients with respect to the first layer's
       pre-activation, integrated over the path.
-    kernel: float [width of all columns, units].
+    kernel: float [width of all columns, units]; None if the path is that of the
+      columns themselves.
+    norms: float [width of all columns], those of the kernel's rows.
     differences: float [n, width of all columns], x - x'.
     slices: iterable of the slice of each column, in order.
     is_first: whether `values` holds nothing yet, and is to be overwritten.
+
+  Returns:
+    [n], the sums of |x_i - x'_i| * norms_i: what `rounding` takes.
   """
+  sizes = np.zeros(len(differences))
+  if kernel is None:
+    if is_first:
+      values[:] = 0
+    values += differences[:, np.newaxis] * integrals
+    return sizes
   integrals = integrals.astype(kernel.dtype)
   for part in _runs(slices, differences):
     rows, entries = _few_entries(part, differences)
     if rows is None:
-      _add_dense(values, integrals, kernel, differences, part, is_first)
+      _add_dense(
+        values, integrals, kernel, norms, differences, part, is_first, sizes
+      )
       continue
     if is_first:
       values[:, :, part] = 0
     products = np.einsum('etu,eu->et', integrals[rows], kernel[entries])
-    products *= differences[rows, entries][:, np.newaxis]
+    moved = differences[rows, entries]
+    products *= moved[:, np.newaxis]
     values[rows, :, entries] += products
+    sizes += np.bincount(rows, np.abs(moved) * norms[entries], len(sizes))
+  return sizes
+
+
+def rounding(sizes, start, end, integrals):
+  """Returns what float32 adds to attributions on the way from the path.
+
+  About eps * sum_i |x_i - x'_i| ||W_i|| ||g|| / sqrt(units): the errors of
+  units are as good as random. Pre-activations z are known to eps |z| alone, so
+  that the ends of the path are the less known the larger they are beside it.
+
+  Args:
+    sizes: [n], what `add` returned.
+    start, end: [1 or n, units], [n, units], the ends of the paths.
+    integrals: [n, T, units], those of the gradients g.
+
+  Returns:
+    float64 [n, T], in the unit of the output, without that of the attributions
+    themselves, `rounding_of`.
+  """
+  delta = end - start
+  moved = np.einsum('nu,nu->n', delta, delta)
+  size = np.einsum('nu,nu->n', start, start) + np.einsum('nu,nu->n', end, end)
+  with np.errstate(divide='ignore', invalid='ignore'):
+    noise = np.nan_to_num(np.sqrt(size / moved))  # Nothing moves: nothing adds.
+  norms = np.sqrt(np.einsum('ntu,ntu->nt', integrals, integrals))
+  factor = _ROUNDINGS_OF_SUMS * _ROUNDOFF * sizes * (1 + noise)
+  return (factor / np.sqrt(end.shape[1]))[:, np.newaxis] * norms
+
+
+def rounding_of(absolute_sums):
+  """Returns what float32 adds to attributions of these absolute sums."""
+  return _ROUNDINGS * _ROUNDOFF * absolute_sums
+
+
+class Columns(object):
+  """The columns of n rows, as a path to them is integrated."""
+
+  def __init__(self, kernel, norms, differences, slices, start, end):
+    """Takes what lies between columns and path.
+
+    Args:
+      kernel, norms, differences, slices: as in `add`.
+      start, end: as in `rounding`.
+    """
+    self._kernel, self._norms, self._slices = kernel, norms, slices
+    self._differences, self._start, self._end = differences, start, end
+
+  def absolute_sums(self, rows, vectors):
+    """Returns the sums of |(x_i - x'_i) * (kernel @ vector)_i| over i.
+
+    Args:
+      rows: int [m].
+      vectors: float [m, T, size].
+
+    Returns:
+      float64 [m, T].
+    """
+    width = self._differences.shape[1]
+    results = np.empty(vectors.shape[:2])
+    chunk = max(1, _SUMMED_NUMBERS // (width * vectors.shape[1]))
+    for first in range(0, len(rows), chunk):
+      some = slice(first, first + chunk)
+      values = np.empty(vectors[some].shape[:2] + (width,), np.float32)
+      add(
+        values,
+        vectors[some],
+        self._kernel,
+        self._norms,
+        self._differences[rows[some]],
+        self._slices,
+        True,
+      )
+      results[some] = np.abs(values, out=values).sum(axis=-1)
+    return results
+
+  def rounding(self, rows, integrals, absolute_sums):
+    """Returns all that float32 adds to attributions, float64 [m, T].
+
+    Args:
+      rows: int [m].
+      integrals: float [m, T, size].
+      absolute_sums: [m, T], those of the attributions.
+    """
+    result = rounding_of(absolute_sums)
+    if self._kernel is None:
+      return result
+    start = self._start if len(self._start) == 1 else self._start[rows]
+    sizes = np.abs(self._differences[rows]) @ self._norms
+    return result + rounding(sizes, start, self._end[rows], integrals)
+
+
+def kernel_norms(kernel):
+  """Returns the norms of a kernel's rows, in its dtype."""
+  return np.sqrt(np.einsum('iu,iu->i', kernel, kernel))
 
 
 def row_sums(values):
@@ -97,8 +216,13 @@ def _few_entries(part, differences):
   return rows, entries + part.start
 
 
-def _add_dense(values, integrals, kernel, differences, part, is_first):
-  """Adds to the columns of a run by products with their kernel."""
+def _add_dense(
+  values, integrals, kernel, norms, differences, part, is_first, sizes
+):
+  """Adds to the columns of a run by products with their kernel.
+
+  Adds to `sizes`, too, while a chunk of differences is in the cache.
+  """
   num_rows, num_targets, units = integrals.shape
   width = part.stop - part.start
   is_whole = width == len(kernel)
@@ -112,7 +236,9 @@ def _add_dense(values, integrals, kernel, differences, part, is_first):
     else:
       products = flat @ kernel[part].T
       products = products.reshape(-1, num_targets, width)
-    products *= differences[rows, np.newaxis, part]
+    moved = differences[rows, part]
+    products *= moved[:, np.newaxis]
+    sizes[rows] += np.abs(moved) @ norms[part]
     if not is_first:
       values[rows, :, part] += products
     elif not is_whole:

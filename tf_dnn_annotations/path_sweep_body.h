@@ -164,15 +164,60 @@ INLINE void FN(push_all)(Workspace *space, const Layer *layer, Layer *last) {
                    layer->kernel, size);
 }
 
+/* Shifts the kinks of all units by what rounding may move them. */
+INLINE void FN(set_kinks)(const Problem *problem, Workspace *space) {
+  const Layer *first = space->layers;
+  /* The most that a pre-activation of the layer below may be. */
+  double most = 0;
+  for (int64_t k = 0; k < first->width; k++) {
+    const double start = fabs(first->z[k]);
+    const double end = fabs(first->z[k] + first->speed[k]);
+    most = start > most ? start : most;
+    most = end > most ? end : most;
+  }
+  for (int64_t l = 0; l < problem->num_layers; l++) {
+    Layer *layer = &space->layers[l];
+    const Layer *below = layer - 1;
+    for (int64_t i = 0; i < layer->num_kinks; i++) {
+      const double kink = layer->kinks[i], side = layer->kink_sides[i];
+      double *restrict shifted = layer->shifted + i * layer->width;
+      /* The first layer is given, without rounding. */
+      const double shift = side * (ROUNDING * fabs(kink) + DBL_MIN);
+      for (int64_t k = 0; k < layer->width; k++) shifted[k] = kink + shift;
+      if (!l) continue;
+      for (int64_t k = 0; k < layer->width; k++)
+        shifted[k] += side * ROUNDING *
+                      (fabs(below->bias[k]) + most * below->reach[k]);
+    }
+    if (l == 0) continue;
+    double next = 0;
+    for (int64_t k = 0; k < layer->width; k++) {
+      const double size = fabs(below->bias[k]) + most * below->reach[k];
+      next = size > next ? size : next;
+    }
+    most = next;
+  }
+}
+
 /* Which piece of its activation each unit sets out on: of a unit on a kink,
- * the one that it moves to. */
-INLINE void FN(set_out)(Layer *layer) {
+ * the one that it moves to, or if it rests, the one that counts there. */
+INLINE void FN(set_out)(const Workspace *space, Layer *layer) {
+  const int is_first = layer == space->layers;
   layer->num_on = 0;
   for (int64_t k = 0; k < layer->units; k++) {
     int32_t piece = 0;
-    for (int64_t i = 0; i < layer->num_kinks; i++)
-      piece += layer->z[k] > layer->kinks[i] ||
-               (layer->z[k] == layer->kinks[i] && layer->speed[k] > 0);
+    for (int64_t i = 0; i < layer->num_kinks; i++) {
+      const double above = layer->z[k] - layer->kinks[i];
+      const double shift =
+          layer->shifted[i * layer->width + k] - layer->kinks[i];
+      const double near = is_first ? 0 : fabs(shift);
+      if (fabs(above) > near)
+        piece += above > 0;
+      else if (fabs(layer->speed[k]) > near)
+        piece += layer->speed[k] > 0;
+      else
+        piece += shift < 0;
+    }
     set_piece(layer, k, piece);
     layer->slopes[k] = layer->piece_slopes[piece];
     layer->place[k] = (int32_t)layer->num_on;
@@ -271,12 +316,12 @@ INLINE void FN(add_times_on)(const Layer *layer, double step,
   if (first_slope != 0)
     for (int64_t k = 0; k < size; k++) sum[k] += weight[k] * first_slope * step;
   for (int64_t i = 0; i < layer->num_kinks; i++) {
-    const double kink = layer->kinks[i];
+    const double *restrict kink = layer->shifted + i * layer->width;
     const double jump = layer->piece_slopes[i + 1] - layer->piece_slopes[i];
     for (int64_t k = 0; k < size; k++) {
-      /* The time above the kink; the 0 / 0 of a unit that rests on it is 0. */
+      /* The time above the kink: all or nothing for a unit that rests. */
       const double moved = speed[k] * step;
-      const double above = z[k] - kink + (moved > 0 ? moved : 0);
+      const double above = z[k] - kink[k] + (moved > 0 ? moved : 0);
       double time = above / fabs(speed[k]);
       time = time > 0 ? time : 0;
       time = time < step ? time : step;
@@ -311,10 +356,11 @@ INLINE void FN(advance)(const Problem *problem, Workspace *space, double step,
 /* Puts all layers at the start of a path. */
 INLINE void FN(begin)(const Problem *problem, Workspace *space) {
   const int64_t top = problem->num_layers - 1, targets = space->targets;
+  FN(set_kinks)(problem, space);
   for (int64_t l = 0; l < top; l++) {
     Layer *layer = &space->layers[l], *next = &space->layers[l + 1];
     memset(layer->closed, 0, (size_t)(layer->width * targets) * sizeof(double));
-    FN(set_out)(layer);
+    FN(set_out)(space, layer);
     FN(push)(next->speed, layer, layer->speed);
     memcpy(next->z, layer->bias, (size_t)layer->next_width * sizeof(double));
     for (int64_t k = 0; k < layer->units; k++)
