@@ -46,7 +46,7 @@ class AdaptiveTest(parameterized.TestCase):
     x = np.float32([[0, 0, 0, 0], [0.1, 0, 0, 0], [40, -30, 20, 50]])
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       result = ig.attribute({'x': x}, targets=0, tolerance=1e-4)
-    self.assertEqual(result.num_nodes[0], 9)  # The first level.
+    self.assertEqual(result.num_nodes[0], 15)  # One segment.
     self.assertLess(result.num_nodes[1], result.num_nodes[2])
     np.testing.assert_array_equal(result.values['x'][0], 0)
 

@@ -52,9 +52,9 @@
 /* A time after the end of every path. */
 #define NEVER 2.0
 
-/* Rounding of pre-activations, as a share of the most that they may be: some
- * thousand roundings. */
-#define ROUNDING 0x1p-42
+/* Rounding of pre-activations, as a share of what they may be: a hundred
+ * roundings. */
+#define ROUNDING 0x1p-47
 
 /* Numbers in the widest vector, 64 bytes; to this all arrays are filled up. */
 #define WIDEST 8
@@ -85,8 +85,8 @@ typedef struct {
    * more than kinks. */
   const double *kinks, *kink_sides, *piece_slopes;
   /* Of each layer but the top: kernel [units, PADDED(next units)], bias
-   * [PADDED(next units)], and reach [PADDED(next units)], the most that a unit
-   * moves if no pre-activation of the layer moves by more than 1. */
+   * [PADDED(next units)], and reach [PADDED(next units)], the norms of what
+   * leads to each unit. */
   const double *layers;
   /* LOGITS: d logit / d output of the top layer. One target: [classes,
    * PADDED(units)]. More: [PADDED(units)] of ones, then [units,

@@ -140,9 +140,9 @@ class PathSweep(object):
       ]
       or [0.0]
     )
-    # How far a unit moves at most where none below it moves by more than 1.
+    # The norms of what leads to each unit.
     reaches = [
-      np.abs(kernel).sum(axis=0) * np.abs(pieces).max()
+      np.sqrt(np.einsum('jk,jk->k', kernel, kernel)) * np.abs(pieces).max()
       for kernel, pieces in zip(kernels, slopes)
     ]
     self._layers = _aligned(

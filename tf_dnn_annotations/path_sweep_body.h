@@ -164,17 +164,18 @@ INLINE void FN(push_all)(Workspace *space, const Layer *layer, Layer *last) {
                    layer->kernel, size);
 }
 
-/* Shifts the kinks of all units by what rounding may move them. */
+/* Shifts the kinks of all units by what rounding may move them: a share of the
+ * norm of what leads to a unit times that of the layer below. Above the first
+ * layer the latter is as for weights at random; it need not be exact. */
 INLINE void FN(set_kinks)(const Problem *problem, Workspace *space) {
   const Layer *first = space->layers;
-  /* The most that a pre-activation of the layer below may be. */
-  double most = 0;
+  double at_start = 0, at_end = 0;
   for (int64_t k = 0; k < first->width; k++) {
-    const double start = fabs(first->z[k]);
-    const double end = fabs(first->z[k] + first->speed[k]);
-    most = start > most ? start : most;
-    most = end > most ? end : most;
+    const double end = first->z[k] + first->speed[k];
+    at_start += first->z[k] * first->z[k];
+    at_end += end * end;
   }
+  double norm = sqrt(at_start > at_end ? at_start : at_end);
   for (int64_t l = 0; l < problem->num_layers; l++) {
     Layer *layer = &space->layers[l];
     const Layer *below = layer - 1;
@@ -187,15 +188,16 @@ INLINE void FN(set_kinks)(const Problem *problem, Workspace *space) {
       if (!l) continue;
       for (int64_t k = 0; k < layer->width; k++)
         shifted[k] += side * ROUNDING *
-                      (fabs(below->bias[k]) + most * below->reach[k]);
+                      (fabs(below->bias[k]) + norm * below->reach[k]);
     }
-    if (l == 0) continue;
-    double next = 0;
+    if (!l) continue;
+    const double mean = norm / sqrt((double)(below->units ? below->units : 1));
+    double squares = 0;
     for (int64_t k = 0; k < layer->width; k++) {
-      const double size = fabs(below->bias[k]) + most * below->reach[k];
-      next = size > next ? size : next;
+      const double size = fabs(below->bias[k]) + mean * below->reach[k];
+      squares += size * size;
     }
-    most = next;
+    norm = sqrt(squares);
   }
 }
 

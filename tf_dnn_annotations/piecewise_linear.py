@@ -123,8 +123,11 @@ class Network(
       biases=tuple(bias.astype(dtype) for bias in self.biases),
     )
 
-  def reaches(self, start, end):
-    """Returns the most that pre-activations may be between two points.
+  def sizes(self, start, end):
+    """Returns about how large what leads to a unit is on the way.
+
+    The norm of a unit's weights times that of the layer below, which above the
+    first layer is taken as for weights at random.
 
     Args:
       start, end: [n, units_0], of the first layer.
@@ -132,13 +135,18 @@ class Network(
     Returns:
       list of [n, units_i], one for each layer above the first.
     """
-    most = np.maximum(np.abs(start), np.abs(end)).max(axis=1, initial=0)
-    reaches = []
+    norm = np.sqrt(
+      np.maximum(*(np.einsum('nu,nu->n', z, z) for z in (start, end)))
+    )
+    sizes = []
     for activation, kernel, bias in zip(*self):
-      reach = np.abs(kernel).sum(axis=0) * np.abs(activation.slopes).max()
-      reaches.append(np.abs(bias) + most[:, np.newaxis] * reach)
-      most = reaches[-1].max(axis=1, initial=0)
-    return reaches
+      reach = np.sqrt(np.einsum('jk,jk->k', kernel, kernel))
+      reach = norm[:, np.newaxis] * reach * np.abs(activation.slopes).max()
+      sizes.append(np.abs(bias) + reach)
+      norm = np.linalg.norm(
+        np.abs(bias) + reach / np.sqrt(max(1, len(kernel))), axis=1
+      )
+    return sizes
 
   def logits(self, z):
     """Returns the logits [n, num_logits] of pre-activations z [n, units_0]."""
