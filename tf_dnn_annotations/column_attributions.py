@@ -20,12 +20,14 @@ _SUMMED_NUMBERS = 1 << 20
 _FIRST_ROWS = 16
 
 
-# What float32 adds to attributions, in roundings: of the sums on the path and
-# their product with the kernel, and of the attributions themselves. Found by
-# trial on random networks: see docs/accuracy.md.
+# What float32 adds to attributions, in roundings: by the ends of the path and
+# the product with the kernel, where activations have kinks and where not, and by
+# the attributions themselves. Found by trial on random networks, see
+# docs/accuracy.md.
 _ROUNDOFF = 2.0**-24
-_ROUNDINGS_OF_SUMS = 2.0
-_ROUNDINGS = 2.0
+_ROUNDINGS_WITH_KINKS = 8.0
+_ROUNDINGS_WITHOUT = 3.0
+_ROUNDINGS_OF_VALUES = 2.0
 
 
 def add(values, integrals, kernel, norms, differences, slices, is_first):
@@ -69,35 +71,60 @@ def add(values, integrals, kernel, norms, differences, slices, is_first):
   return sizes
 
 
-def rounding(sizes, start, end, integrals):
+def noise(start, end, integrals, span=None):
+  """Returns how much of the rounding of a path its integral feels.
+
+  The root mean square of the gradients g, times 1 + |z| / (how far z moves, or
+  how far a unit is on). Pre-activations z are known to eps |z| alone, so where
+  a unit turns is the less known the larger they are beside that.
+
+  Args:
+    start, end: [1 or n, units], [n, units], the ends of the paths.
+    integrals: [n, T, units], those of the gradients.
+    span: the least distance of two kinks of a piecewise linear activation;
+      None if the activation is smooth, and turns over a distance of about 1.
+
+  Returns:
+    float64 [n, T]
+  """
+  units = end.shape[1]
+  delta = end - start
+  moved = np.einsum('nu,nu->n', delta, delta)
+  size = np.maximum(*(np.einsum('nu,nu->n', z, z) for z in (start, end)))
+  if span is None:
+    share = 2 * size / np.maximum(moved, units)
+  else:
+    turning = 1 + np.count_nonzero((start > 0) != (end > 0), axis=1)
+    least = np.minimum(moved, units * span**2) * units
+    with np.errstate(divide='ignore', invalid='ignore'):
+      # Nothing moves: nothing is felt.
+      share = np.where(least > 0, 2 * size * turning / least, 0)
+  squares = np.einsum('ntu,ntu->nt', integrals, integrals) / units
+  return (1 + np.sqrt(share))[:, np.newaxis] * np.sqrt(squares)
+
+
+def rounding(sizes, noise_of_path, has_kinks):
   """Returns what float32 adds to attributions on the way from the path.
 
-  About eps * sum_i |x_i - x'_i| ||W_i|| ||g|| / sqrt(units): the errors of
-  units are as good as random. Pre-activations z are known to eps |z| alone, so
-  that the ends of the path are the less known the larger they are beside it.
+  About eps * sum_i |x_i - x'_i| ||W_i|| ||g|| / sqrt(units) for an integral
+  that feels nothing else: the errors of units are as good as random.
 
   Args:
     sizes: [n], what `add` returned.
-    start, end: [1 or n, units], [n, units], the ends of the paths.
-    integrals: [n, T, units], those of the gradients g.
+    noise_of_path: [n, T], what `noise` returned.
+    has_kinks: whether activations have kinks.
 
   Returns:
     float64 [n, T], in the unit of the output, without that of the attributions
     themselves, `rounding_of`.
   """
-  delta = end - start
-  moved = np.einsum('nu,nu->n', delta, delta)
-  size = np.einsum('nu,nu->n', start, start) + np.einsum('nu,nu->n', end, end)
-  with np.errstate(divide='ignore', invalid='ignore'):
-    noise = np.nan_to_num(np.sqrt(size / moved))  # Nothing moves: nothing adds.
-  norms = np.sqrt(np.einsum('ntu,ntu->nt', integrals, integrals))
-  factor = _ROUNDINGS_OF_SUMS * _ROUNDOFF * sizes * (1 + noise)
-  return (factor / np.sqrt(end.shape[1]))[:, np.newaxis] * norms
+  roundings = _ROUNDINGS_WITH_KINKS if has_kinks else _ROUNDINGS_WITHOUT
+  return roundings * _ROUNDOFF * sizes[:, np.newaxis] * noise_of_path
 
 
 def rounding_of(absolute_sums):
   """Returns what float32 adds to attributions of these absolute sums."""
-  return _ROUNDINGS * _ROUNDOFF * absolute_sums
+  return _ROUNDINGS_OF_VALUES * _ROUNDOFF * absolute_sums
 
 
 class Columns(object):
@@ -108,7 +135,7 @@ class Columns(object):
 
     Args:
       kernel, norms, differences, slices: as in `add`.
-      start, end: as in `rounding`.
+      start, end: as in `noise`.
     """
     self._kernel, self._norms, self._slices = kernel, norms, slices
     self._differences, self._start, self._end = differences, start, end
@@ -154,7 +181,8 @@ class Columns(object):
       return result
     start = self._start if len(self._start) == 1 else self._start[rows]
     sizes = np.abs(self._differences[rows]) @ self._norms
-    return result + rounding(sizes, start, self._end[rows], integrals)
+    felt = noise(start, self._end[rows], integrals)
+    return result + rounding(sizes, felt, has_kinks=False)
 
 
 def kernel_norms(kernel):

@@ -45,6 +45,9 @@ _NEAR = 1e-3
 # How well float32 knows an output, as a share of it: a few roundings.
 _ROUNDING = 1e-6
 
+# How much of the rounding of logits probabilities feel: found by trial.
+_SHARE_OF_LOGITS = 0.5
+
 
 class NotConverged(RuntimeWarning):
   """'auto' did not meet the tolerance on some rows.
@@ -339,10 +342,20 @@ class IntegratedGradients(object):
       )
 
   def _exact(self, output, start, x, ids, *_):
+    num_targets = self.model.num_outputs if ids is None else 1
+    noise = np.empty((len(x.outputs), num_targets))
     integrals, num_regions = self._integrators[output].integrate(
-      _path(start), _path(x), ids
+      _path(start), _path(x), ids, noise
     )
-    return quadrature.Integrals(integrals, num_regions, 0, True, False)
+    if output == 'probabilities':
+      # What logits are known to is a share of them.
+      network = self.model.network
+      largest = [
+        np.abs(network.logits(_path(points))).max(axis=1)
+        for points in (start, x)
+      ]
+      noise *= 1 + _SHARE_OF_LOGITS * np.maximum(*largest)[:, np.newaxis]
+    return quadrature.Integrals(integrals, num_regions, noise=noise)
 
   def _fixed(self, output, nodes, weights, max_rows, start, x, ids, *_):
     end = _path(x)
@@ -354,7 +367,7 @@ class IntegratedGradients(object):
       weights,
       max_rows or self._points_a_call(ids),
     )
-    return quadrature.Integrals(integrals, len(nodes), 0, True, False)
+    return quadrature.Integrals(integrals, len(nodes))
 
   def _adaptive(
     self,
@@ -370,13 +383,15 @@ class IntegratedGradients(object):
     columns,
   ):
     end = _path(x)
-    size = np.maximum(np.abs(outputs), np.abs(start_outputs))
+    rounding = _ROUNDING * np.maximum(np.abs(outputs), np.abs(start_outputs))
     return quadrature.adaptive(
       self._gradient_fn(output, ids),
       np.broadcast_to(_path(start), end.shape),
       end,
       outputs - start_outputs,
-      _ROUNDING * size,
+      rounding,
+      # Softmax takes the difference of its outputs from 1.
+      rounding if output == 'probabilities' else np.zeros_like(rounding),
       columns,
       tolerance,
       max_nodes,
@@ -494,8 +509,11 @@ class _Sums(object):
     errors = np.broadcast_to(integrals.errors, len(sizes)) / num_baselines
     self.errors[rows] += errors[:, np.newaxis]
     if self._kernel is not None:
+      noise = integrals.noise
+      if noise is None:
+        noise = column_attributions.noise(*ends, integrals.gradients)
       self.errors[rows] += column_attributions.rounding(
-        sizes, *ends, integrals.gradients
+        sizes, noise, has_kinks=integrals.noise is not None
       )
 
   def add_up(self, rows):

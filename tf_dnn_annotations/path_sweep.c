@@ -101,6 +101,10 @@ typedef struct {
   double *ends, *steps;
   /* REPLAY: [capacity, PADDED(units)]. */
   const double *region_weights;
+  /* NULL, or [num_rows, num_targets], what column_attributions.noise is. */
+  double *noise;
+  /* The least distance of two kinks of an activation. */
+  double span;
 } Problem;
 
 typedef struct {

@@ -46,6 +46,8 @@ class _Problem(ctypes.Structure):
     ('ends', ctypes.c_void_p),
     ('steps', ctypes.c_void_p),
     ('region_weights', ctypes.c_void_p),
+    ('noise', ctypes.c_void_p),
+    ('span', ctypes.c_double),
   ]
 
 
@@ -140,6 +142,9 @@ class PathSweep(object):
       ]
       or [0.0]
     )
+    self._span = min(
+      [float(gap) for each in kinks for gap in np.diff(each)] or [np.inf]
+    )
     # The norms of what leads to each unit.
     reaches = [
       np.sqrt(np.einsum('jk,jk->k', kernel, kernel)) * np.abs(pieces).max()
@@ -156,7 +161,7 @@ class PathSweep(object):
     self._units_above = [len(bias) for bias in biases]
     self._units_first = len(kernels[0]) if len(kernels) else None
 
-  def logits(self, start, end, weights, targets):
+  def logits(self, start, end, weights, targets, noise=None):
     """Integrates the gradients of sums of the last layer's outputs.
 
     Args:
@@ -164,6 +169,8 @@ class PathSweep(object):
       weights: [classes, units of the last layer], the derivatives of a logit
         with respect to the outputs of the last layer, the last hidden one.
       targets: int [n], the class of each row, or None for all classes.
+      noise: None, or float64 [n, T] that is set to what
+        `column_attributions.noise` is.
 
     Returns:
       (integrals, num_regions): float64 [n, T, units_0] of the gradients with
@@ -200,7 +207,13 @@ class PathSweep(object):
       num_targets = len(weights)
       packed = _aligned([np.ones((1, weights.shape[1])), weights.T])
     return self._run(
-      start, end, _LOGITS, num_targets, targets=targets, weights=packed
+      start,
+      end,
+      _LOGITS,
+      num_targets,
+      targets=targets,
+      weights=packed,
+      noise=noise,
     )
 
   def regions(self, start, end):
@@ -226,13 +239,14 @@ class PathSweep(object):
         return ends[:total], steps[:total], num_regions
       capacity = total
 
-  def weighted(self, start, end, region_weights):
+  def weighted(self, start, end, region_weights, noise=None):
     """Integrates the gradients of an output of the last layer, of logits.
 
     Args:
       start, end: of the paths.
       region_weights: [R, units], the gradient with respect to the logits,
         integrated over each region that `regions` found.
+      noise: None, or float64 [n, 1], as for `logits`.
 
     Returns:
       float64 [n, 1, units_0]
@@ -250,6 +264,7 @@ class PathSweep(object):
       1,
       capacity=capacity,
       region_weights=_aligned([region_weights]),
+      noise=noise,
     )
     if num_regions.sum() != capacity:
       raise ValueError(
@@ -294,6 +309,14 @@ class PathSweep(object):
   ):
     """Calls the library; `arrays` are fields of `_Problem`."""
     num_rows, units = end.shape
+    noise = arrays.get('noise')
+    if noise is not None:
+      _check_shape('noise', noise, (num_rows, num_targets))
+      if noise.dtype != np.float64 or not noise.flags.c_contiguous:
+        raise ValueError(
+          f'`noise` must be contiguous float64; got {noise.dtype}. Make it with '
+          'numpy.empty.'
+        )
     all_units = np.array(self._units(end), np.int64)
     problem = _Problem(
       output=output,
@@ -309,6 +332,7 @@ class PathSweep(object):
       layers=_address(self._layers),
       targets=_address(targets),
       capacity=capacity,
+      span=self._span,
       **{name: _address(array) for name, array in arrays.items()},
     )
     integrals = np.empty((num_rows, num_targets, units))

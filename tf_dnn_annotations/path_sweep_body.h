@@ -164,18 +164,34 @@ INLINE void FN(push_all)(Workspace *space, const Layer *layer, Layer *last) {
                    layer->kernel, size);
 }
 
+/* Returns the square of the larger norm of the two ends of a path. */
+INLINE double FN(largest)(const Layer *first) {
+  const double start = FN(dot)(first->z, first->z, first->width);
+  const double end = start + 2 * FN(dot)(first->z, first->speed, first->width) +
+                     FN(dot)(first->speed, first->speed, first->width);
+  return start > end ? start : end;
+}
+
+/* Returns how much of the rounding of a path its integral feels, as
+ * column_attributions.noise has it. */
+INLINE double FN(path_noise)(const Problem *problem, const Layer *first) {
+  const double units = (double)first->units, span = problem->span;
+  const double moved = FN(dot)(first->speed, first->speed, first->width);
+  const double least =
+      moved < units * span * span ? moved : units * span * span;
+  int64_t turning = 1;
+  for (int64_t k = 0; k < first->width; k++)
+    turning += (first->z[k] > 0) != (first->z[k] + first->speed[k] > 0);
+  return least > 0 ? 1 + sqrt(2 * FN(largest)(first) * (double)turning /
+                              (units * least))
+                   : 1;
+}
+
 /* Shifts the kinks of all units by what rounding may move them: a share of the
  * norm of what leads to a unit times that of the layer below. Above the first
  * layer the latter is as for weights at random; it need not be exact. */
 INLINE void FN(set_kinks)(const Problem *problem, Workspace *space) {
-  const Layer *first = space->layers;
-  double at_start = 0, at_end = 0;
-  for (int64_t k = 0; k < first->width; k++) {
-    const double end = first->z[k] + first->speed[k];
-    at_start += first->z[k] * first->z[k];
-    at_end += end * end;
-  }
-  double norm = sqrt(at_start > at_end ? at_start : at_end);
+  double norm = sqrt(FN(largest)(space->layers));
   for (int64_t l = 0; l < problem->num_layers; l++) {
     Layer *layer = &space->layers[l];
     const Layer *below = layer - 1;
@@ -542,6 +558,8 @@ static void FN(integrate)(const Problem *problem, Workspace *space,
       first->z[k] = start[k];
       first->speed[k] = end[k] - start[k];
     }
+    const double noise =
+        problem->noise ? FN(path_noise)(problem, first) : 0;
     FN(sweep)(problem, space, weights);
     num_regions[row] = space->num_regions - num_regions_before;
     start += problem->start_stride;
@@ -551,6 +569,17 @@ static void FN(integrate)(const Problem *problem, Workspace *space,
     for (int64_t t = 0; t < targets; t++)
       for (int64_t k = 0; k < units; k++)
         integrals[t * units + k] = sums[k * space->targets + t];
+    if (problem->noise)
+      for (int64_t t = 0; t < targets; t++) {
+        double squares = 0;
+        if (targets == 1)
+          squares = FN(dot)(sums, sums, first->width);
+        else
+          for (int64_t k = 0; k < units; k++)
+            squares += integrals[t * units + k] * integrals[t * units + k];
+        problem->noise[row * targets + t] =
+            noise * sqrt(squares / (double)units);
+      }
     integrals += targets * units;
   }
 }

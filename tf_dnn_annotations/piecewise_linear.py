@@ -123,6 +123,18 @@ class Network(
       biases=tuple(bias.astype(dtype) for bias in self.biases),
     )
 
+  @property
+  def span(self):
+    """The least distance of two kinks of an activation, or infinity."""
+    return min(
+      (
+        high - low
+        for activation in self.activations
+        for low, high in zip(activation.kinks, activation.kinks[1:])
+      ),
+      default=np.inf,
+    )
+
   def sizes(self, start, end):
     """Returns about how large what leads to a unit is on the way.
 

@@ -54,7 +54,14 @@ _NUMBERS = 1 << 22
 class Integrals(
   collections.namedtuple(
     'Integrals',
-    ['gradients', 'num_nodes', 'errors', 'has_converged', 'is_limited'],
+    [
+      'gradients',
+      'num_nodes',
+      'errors',
+      'has_converged',
+      'is_limited',
+      'noise',
+    ],
   )
 ):
   """Integrals of gradients over the paths of n rows.
@@ -67,9 +74,14 @@ class Integrals(
       nothing is known.
     has_converged: bool [n], whether the tolerance was met.
     is_limited: bool [n], whether that failed for rounding alone.
+    noise: [n, T], how much of the rounding of the path the integral feels; None
+      if that is as `column_attributions.noise` has it for smooth activations.
   """
 
   __slots__ = ()
+
+
+Integrals.__new__.__defaults__ = (0.0, True, False, None)
 
 
 def fixed(gradient_fn, start, end, nodes, weights, max_points):
@@ -108,6 +120,7 @@ def adaptive(
   end,
   changes,
   rounding,
+  noise,
   columns,
   tolerance,
   max_nodes,
@@ -127,6 +140,7 @@ def adaptive(
     gradient_fn, start, end, max_points: as in `fixed`.
     changes: [n, T], F(end) - F(start).
     rounding: [n, T], how well F is known: beyond that, nodes are of no use.
+    noise: [n, T], what float32 adds to attributions beside what `columns` says.
     columns: `column_attributions.Columns`, which carries sums to the columns.
     tolerance: relative, positive.
     max_nodes: most nodes per row, but never fewer than 15.
@@ -145,10 +159,12 @@ def adaptive(
     rows = np.arange(first, min(first + group, num_rows))
     parts.append(
       _Refinement(
-        gradient_fn, start, end, changes, rounding, columns, tolerance
+        gradient_fn, start, end, changes, rounding, noise, columns, tolerance
       ).run(rows, most_segments, max_points, is_first_layer)
     )
-  return Integrals(*(np.concatenate(part) for part in zip(*parts)))
+  return Integrals(
+    *(np.concatenate(part) for part in zip(*(part[:5] for part in parts)))
+  )
 
 
 _Segments = collections.namedtuple(
@@ -163,12 +179,12 @@ class _Refinement(object):
   """The segments of a group of rows at work."""
 
   def __init__(
-    self, gradient_fn, start, end, changes, rounding, columns, tolerance
+    self, gradient_fn, start, end, changes, rounding, noise, columns, tolerance
   ):
     """Takes the arguments of `adaptive`, of all rows."""
     self._gradient_fn, self._start, self._end = gradient_fn, start, end
     self._changes, self._rounding, self._columns = changes, rounding, columns
-    self._tolerance = tolerance
+    self._noise, self._tolerance = noise, tolerance
 
   def run(self, rows, most_segments, max_points, is_first_layer):
     """Returns the fields of `Integrals` of consecutive rows."""
@@ -275,6 +291,7 @@ class _Refinement(object):
       )
       error *= more
       unknown = self._columns.rounding(index, sums[asks], values)
+      unknown += self._noise[index]
       bound = self._tolerance * values
       floor = np.maximum(np.maximum(rounding[asks], unknown), bound)
       missed = error + gap[asks]
@@ -284,6 +301,7 @@ class _Refinement(object):
       is_done[asks] = ends
       done = rows[asks[ends]]
       result.gradients[done] = sums[asks[ends]]
+      error += self._noise[index]
       result.errors[done] = error[ends].max(axis=1)
       result.has_converged[done] = is_met[ends]
       result.is_limited[done] = is_limited[ends]

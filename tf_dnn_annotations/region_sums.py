@@ -16,6 +16,7 @@ short:
 
 import numpy as np
 
+from tf_dnn_annotations import column_attributions
 from tf_dnn_annotations import piecewise_linear
 from tf_dnn_annotations import region_weights
 
@@ -39,7 +40,7 @@ class Summed(object):
     self._network = network.astype(np.float64)
     self._chunk = _rows_a_chunk(network, output)
 
-  def integrate(self, start, end, targets):
+  def integrate(self, start, end, targets, noise=None):
     """As `linear_regions.Swept.integrate`."""
     num_rows, num_units = end.shape
     start = np.broadcast_to(start, end.shape)
@@ -54,6 +55,10 @@ class Summed(object):
       )
       integrals[rows], num_regions[rows] = _integrate(
         self._network, z0, z1, head
+      )
+    if noise is not None:
+      noise[:] = column_attributions.noise(
+        start, end, integrals, self._network.span
       )
     return integrals, num_regions
 
