@@ -19,6 +19,7 @@ _ORDER = (
   'path_integral',
   'quadrature',
   'piecewise_linear',
+  'rounding',
   'region_weights',
   'region_sums',
   'path_sweep',

@@ -25,7 +25,7 @@ _VECTOR_BYTES = (16, 32, 64)
 
 
 def _network(activation, *layers):
-  """Returns a network of (kernel, bias), and one logit: the last layer's sum."""
+  """Returns a network of (kernel, bias); one logit is the last layer's sum."""
   layers += ((np.ones((np.shape(layers[-1][0])[1], 1)), [0]),)
   kernels, biases = zip(*layers)
   return piecewise_linear.Network(
@@ -59,7 +59,9 @@ class _Case(parameterized.TestCase):
         ):
           swept = linear_regions.Swept(network, output, classes)
         integrals, _ = swept.integrate(start, end, arguments)
-        found[f'C {num_bytes}, {name}'] = integrals[0, 0 if name == 'one' else 1]
+        found[f'C {num_bytes}, {name}'] = integrals[
+          0, 0 if name == 'one' else 1
+        ]
     # Roundings of small numbers, and kinks shifted by some hundred; the nodes
     # for probabilities are good to about 1e-9.
     atol = 1e-11 if output == 'logits' else 1e-8
@@ -98,9 +100,7 @@ class ClosedFormTest(_Case):
     # relu(relu(a) + 0.3 b - 0.3 c) with b = c; then handed on.
     layers = [([[1], [0.3], [-0.3]], [0])] + (num_layers - 1) * [([[1]], [0])]
     network = _network('relu', *layers)
-    self.check(
-      network, [-1, 0.1, 0.1], [3, 0.7, 0.7], [0.75, 0.225, -0.225]
-    )
+    self.check(network, [-1, 0.1, 0.1], [3, 0.7, 0.7], [0.75, 0.225, -0.225])
     self.check(network, [-1, 0.1, 0.1], [-3, 0.7, 0.7], [0, 0, 0])
 
   @parameterized.parameters(1, 2)

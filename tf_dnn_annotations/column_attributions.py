@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tf_dnn_annotations import rounding
+
 # Numbers in the product of a chunk of rows with the kernel: found by trial,
 # about a share of the second-level cache.
 _CHUNK_NUMBERS = 1 << 17
@@ -20,16 +22,6 @@ _SUMMED_NUMBERS = 1 << 20
 _FIRST_ROWS = 16
 
 
-# What float32 adds to attributions, in roundings: by the ends of the path and
-# the product with the kernel, where activations have kinks and where not, and by
-# the attributions themselves. Found by trial on random networks, see
-# docs/accuracy.md.
-_ROUNDOFF = 2.0**-24
-_ROUNDINGS_WITH_KINKS = 8.0
-_ROUNDINGS_WITHOUT = 3.0
-_ROUNDINGS_OF_VALUES = 2.0
-
-
 def add(values, integrals, kernel, norms, differences, slices, is_first):
   """Adds (x_i - x'_i) * (kernel @ integral)_i to `values`.
 
@@ -45,7 +37,7 @@ def add(values, integrals, kernel, norms, differences, slices, is_first):
     is_first: whether `values` holds nothing yet, and is to be overwritten.
 
   Returns:
-    [n], the sums of |x_i - x'_i| * norms_i: what `rounding` takes.
+    [n], the sums of |x_i - x'_i| * norms_i: what `rounding.of_sums` takes.
   """
   sizes = np.zeros(len(differences))
   if kernel is None:
@@ -71,62 +63,6 @@ def add(values, integrals, kernel, norms, differences, slices, is_first):
   return sizes
 
 
-def noise(start, end, integrals, span=None):
-  """Returns how much of the rounding of a path its integral feels.
-
-  The root mean square of the gradients g, times 1 + |z| / (how far z moves, or
-  how far a unit is on). Pre-activations z are known to eps |z| alone, so where
-  a unit turns is the less known the larger they are beside that.
-
-  Args:
-    start, end: [1 or n, units], [n, units], the ends of the paths.
-    integrals: [n, T, units], those of the gradients.
-    span: the least distance of two kinks of a piecewise linear activation;
-      None if the activation is smooth, and turns over a distance of about 1.
-
-  Returns:
-    float64 [n, T]
-  """
-  units = end.shape[1]
-  delta = end - start
-  moved = np.einsum('nu,nu->n', delta, delta)
-  size = np.maximum(*(np.einsum('nu,nu->n', z, z) for z in (start, end)))
-  if span is None:
-    share = 2 * size / np.maximum(moved, units)
-  else:
-    turning = 1 + np.count_nonzero((start > 0) != (end > 0), axis=1)
-    least = np.minimum(moved, units * span**2) * units
-    with np.errstate(divide='ignore', invalid='ignore'):
-      # Nothing moves: nothing is felt.
-      share = np.where(least > 0, 2 * size * turning / least, 0)
-  squares = np.einsum('ntu,ntu->nt', integrals, integrals) / units
-  return (1 + np.sqrt(share))[:, np.newaxis] * np.sqrt(squares)
-
-
-def rounding(sizes, noise_of_path, has_kinks):
-  """Returns what float32 adds to attributions on the way from the path.
-
-  About eps * sum_i |x_i - x'_i| ||W_i|| ||g|| / sqrt(units) for an integral
-  that feels nothing else: the errors of units are as good as random.
-
-  Args:
-    sizes: [n], what `add` returned.
-    noise_of_path: [n, T], what `noise` returned.
-    has_kinks: whether activations have kinks.
-
-  Returns:
-    float64 [n, T], in the unit of the output, without that of the attributions
-    themselves, `rounding_of`.
-  """
-  roundings = _ROUNDINGS_WITH_KINKS if has_kinks else _ROUNDINGS_WITHOUT
-  return roundings * _ROUNDOFF * sizes[:, np.newaxis] * noise_of_path
-
-
-def rounding_of(absolute_sums):
-  """Returns what float32 adds to attributions of these absolute sums."""
-  return _ROUNDINGS_OF_VALUES * _ROUNDOFF * absolute_sums
-
-
 class Columns(object):
   """The columns of n rows, as a path to them is integrated."""
 
@@ -135,7 +71,7 @@ class Columns(object):
 
     Args:
       kernel, norms, differences, slices: as in `add`.
-      start, end: as in `noise`.
+      start, end: as in `rounding.of_path`.
     """
     self._kernel, self._norms, self._slices = kernel, norms, slices
     self._differences, self._start, self._end = differences, start, end
@@ -176,13 +112,13 @@ class Columns(object):
       integrals: float [m, T, size].
       absolute_sums: [m, T], those of the attributions.
     """
-    result = rounding_of(absolute_sums)
+    result = rounding.of_values(absolute_sums)
     if self._kernel is None:
       return result
     start = self._start if len(self._start) == 1 else self._start[rows]
     sizes = np.abs(self._differences[rows]) @ self._norms
-    felt = noise(start, self._end[rows], integrals)
-    return result + rounding(sizes, felt, has_kinks=False)
+    noise = rounding.of_path(start, self._end[rows], integrals)
+    return result + rounding.of_sums(sizes, noise, has_kinks=False)
 
 
 def kernel_norms(kernel):

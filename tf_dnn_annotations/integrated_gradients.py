@@ -20,6 +20,7 @@ from tf_dnn_annotations import column_attributions
 from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_integral
 from tf_dnn_annotations import quadrature
+from tf_dnn_annotations import rounding
 from tf_dnn_annotations import targets as target_ids
 
 # Nodes of a rule unless told otherwise.
@@ -64,8 +65,12 @@ class NotConverged(RuntimeWarning):
     if len(limited_rows) < len(rows):
       remedies.append('Raise `num_steps`.')
     if len(limited_rows):
-      which = 'Such a row' if len(limited_rows) == len(rows) else (
-        f'{len(limited_rows)} of them (row {limited_rows[0]} is the first)'
+      which = (
+        'Such a row'
+        if len(limited_rows) == len(rows)
+        else (
+          f'{len(limited_rows)} of them (row {limited_rows[0]} is the first)'
+        )
       )
       remedies.append(
         f'{which} cannot: float32 knows the output no better than that, with '
@@ -383,15 +388,15 @@ class IntegratedGradients(object):
     columns,
   ):
     end = _path(x)
-    rounding = _ROUNDING * np.maximum(np.abs(outputs), np.abs(start_outputs))
+    known = _ROUNDING * np.maximum(np.abs(outputs), np.abs(start_outputs))
     return quadrature.adaptive(
       self._gradient_fn(output, ids),
       np.broadcast_to(_path(start), end.shape),
       end,
       outputs - start_outputs,
-      rounding,
+      known,
       # Softmax takes the difference of its outputs from 1.
-      rounding if output == 'probabilities' else np.zeros_like(rounding),
+      known if output == 'probabilities' else np.zeros_like(known),
       columns,
       tolerance,
       max_nodes,
@@ -511,8 +516,8 @@ class _Sums(object):
     if self._kernel is not None:
       noise = integrals.noise
       if noise is None:
-        noise = column_attributions.noise(*ends, integrals.gradients)
-      self.errors[rows] += column_attributions.rounding(
+        noise = rounding.of_path(*ends, integrals.gradients)
+      self.errors[rows] += rounding.of_sums(
         sizes, noise, has_kinks=integrals.noise is not None
       )
 
@@ -533,7 +538,7 @@ class _Sums(object):
     if rows:
       warnings.warn(NearBaseline(len(changes), rows), stacklevel=3)
     errors = self.errors + np.abs(gap)
-    errors += column_attributions.rounding_of(self._absolute_sums)
+    errors += rounding.of_values(self._absolute_sums)
     every = slice(None) if is_all else 0
     values = self.values[:, every]
     return attributions.Attributions(

@@ -92,7 +92,7 @@ class Swept(object):
       end: [n, units_0], those of the rows.
       targets: int [n], the class of each row, or None for all classes.
       noise: None, or float64 [n, T] that is set to what
-        `column_attributions.noise` is.
+        `rounding.of_path` is.
 
     Returns:
       (integrals, num_regions): float64 [n, T, units_0] with T = 1 or

@@ -101,7 +101,7 @@ typedef struct {
   double *ends, *steps;
   /* REPLAY: [capacity, PADDED(units)]. */
   const double *region_weights;
-  /* NULL, or [num_rows, num_targets], what column_attributions.noise is. */
+  /* NULL, or [num_rows, num_targets], what rounding.of_path is. */
   double *noise;
   /* The least distance of two kinks of an activation. */
   double span;

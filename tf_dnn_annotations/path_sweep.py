@@ -117,9 +117,10 @@ class PathSweep(object):
         and below; or the processor has no such vectors.
     """
     widest = vector_bytes()
-    if max_bytes is not None and max_bytes not in (16, 32, 64)[
-      : (16, 32, 64).index(widest) + 1
-    ]:
+    if (
+      max_bytes is not None
+      and max_bytes not in (16, 32, 64)[: (16, 32, 64).index(widest) + 1]
+    ):
       raise ValueError(
         f'`max_bytes` must be 16, 32 or 64 and at most {widest} on this '
         f'processor; got {max_bytes!r}. Leave it out.'
@@ -170,7 +171,7 @@ class PathSweep(object):
         with respect to the outputs of the last layer, the last hidden one.
       targets: int [n], the class of each row, or None for all classes.
       noise: None, or float64 [n, T] that is set to what
-        `column_attributions.noise` is.
+        `rounding.of_path` is.
 
     Returns:
       (integrals, num_regions): float64 [n, T, units_0] of the gradients with
@@ -314,8 +315,8 @@ class PathSweep(object):
       _check_shape('noise', noise, (num_rows, num_targets))
       if noise.dtype != np.float64 or not noise.flags.c_contiguous:
         raise ValueError(
-          f'`noise` must be contiguous float64; got {noise.dtype}. Make it with '
-          'numpy.empty.'
+          f'`noise` must be contiguous float64; got {noise.dtype}. Make it '
+          'with numpy.empty.'
         )
     all_units = np.array(self._units(end), np.int64)
     problem = _Problem(
@@ -413,7 +414,7 @@ def _aligned(matrices):
   result = memory[first : first + sum(sizes)]
   position = 0
   for matrix, width, size in zip(matrices, widths, sizes):
-    part = result[position : position + size].reshape(-1, width)
+    part = result[position : position + size].reshape(len(matrix), width)
     part[:, : matrix.shape[1]] = matrix
     position += size
   return result

@@ -164,56 +164,65 @@ INLINE void FN(push_all)(Workspace *space, const Layer *layer, Layer *last) {
                    layer->kernel, size);
 }
 
-/* Returns the square of the larger norm of the two ends of a path. */
-INLINE double FN(largest)(const Layer *first) {
+/* How long a row's path is, and how far from zero its farther end is: squares. */
+typedef struct {
+  double moved, size;
+} FN(Lengths);
+
+INLINE FN(Lengths) FN(lengths)(const Layer *first) {
+  FN(Lengths) lengths;
   const double start = FN(dot)(first->z, first->z, first->width);
-  const double end = start + 2 * FN(dot)(first->z, first->speed, first->width) +
-                     FN(dot)(first->speed, first->speed, first->width);
-  return start > end ? start : end;
+  const double product = FN(dot)(first->z, first->speed, first->width);
+  lengths.moved = FN(dot)(first->speed, first->speed, first->width);
+  const double end = start + 2 * product + lengths.moved;
+  lengths.size = start > end ? start : end;
+  return lengths;
 }
 
 /* Returns how much of the rounding of a path its integral feels, as
- * column_attributions.noise has it. */
-INLINE double FN(path_noise)(const Problem *problem, const Layer *first) {
-  const double units = (double)first->units, span = problem->span;
-  const double moved = FN(dot)(first->speed, first->speed, first->width);
-  const double least =
-      moved < units * span * span ? moved : units * span * span;
+ * rounding.of_path has it. */
+INLINE double FN(path_noise)(const Problem *problem, const Layer *first,
+                             FN(Lengths) lengths) {
+  const double units = (double)first->units;
+  const double most = units * problem->span * problem->span;
+  const double least = units * (lengths.moved < most ? lengths.moved : most);
   int64_t turning = 1;
   for (int64_t k = 0; k < first->width; k++)
     turning += (first->z[k] > 0) != (first->z[k] + first->speed[k] > 0);
-  return least > 0 ? 1 + sqrt(2 * FN(largest)(first) * (double)turning /
-                              (units * least))
-                   : 1;
+  return least > 0 ? 1 + sqrt(2 * lengths.size * (double)turning / least) : 1;
 }
 
-/* Shifts the kinks of all units by what rounding may move them: a share of the
+/* Shifts the kinks of the first layer, which is given without rounding. */
+INLINE void FN(set_first_kinks)(Layer *layer) {
+  for (int64_t i = 0; i < layer->num_kinks; i++) {
+    const double kink = layer->kinks[i];
+    const double shift = ROUNDING * fabs(kink) + DBL_MIN;
+    for (int64_t k = 0; k < layer->width; k++)
+      layer->shifted[i * layer->width + k] =
+          kink + layer->kink_sides[i] * shift;
+  }
+}
+
+/* Shifts the kinks of the others by what rounding may move them: a share of the
  * norm of what leads to a unit times that of the layer below. Above the first
  * layer the latter is as for weights at random; it need not be exact. */
-INLINE void FN(set_kinks)(const Problem *problem, Workspace *space) {
-  double norm = sqrt(FN(largest)(space->layers));
-  for (int64_t l = 0; l < problem->num_layers; l++) {
+INLINE void FN(set_kinks)(const Problem *problem, Workspace *space,
+                          double norm) {
+  for (int64_t l = 1; l < problem->num_layers; l++) {
+    const Layer *below = &space->layers[l - 1];
     Layer *layer = &space->layers[l];
-    const Layer *below = layer - 1;
+    const double *restrict bias = below->bias, *restrict reach = below->reach;
     for (int64_t i = 0; i < layer->num_kinks; i++) {
       const double kink = layer->kinks[i], side = layer->kink_sides[i];
       double *restrict shifted = layer->shifted + i * layer->width;
-      /* The first layer is given, without rounding. */
-      const double shift = side * (ROUNDING * fabs(kink) + DBL_MIN);
-      for (int64_t k = 0; k < layer->width; k++) shifted[k] = kink + shift;
-      if (!l) continue;
       for (int64_t k = 0; k < layer->width; k++)
-        shifted[k] += side * ROUNDING *
-                      (fabs(below->bias[k]) + norm * below->reach[k]);
+        shifted[k] = kink + side * (ROUNDING * (fabs(bias[k]) +
+                                                norm * reach[k]) + DBL_MIN);
     }
-    if (!l) continue;
-    const double mean = norm / sqrt((double)(below->units ? below->units : 1));
-    double squares = 0;
-    for (int64_t k = 0; k < layer->width; k++) {
-      const double size = fabs(below->bias[k]) + mean * below->reach[k];
-      squares += size * size;
-    }
-    norm = sqrt(squares);
+    if (l + 1 == problem->num_layers) break;
+    const double units = (double)(below->units ? below->units : 1);
+    norm = sqrt(FN(dot)(bias, bias, layer->width)) +
+           norm * sqrt(FN(dot)(reach, reach, layer->width) / units);
   }
 }
 
@@ -229,12 +238,9 @@ INLINE void FN(set_out)(const Workspace *space, Layer *layer) {
       const double shift =
           layer->shifted[i * layer->width + k] - layer->kinks[i];
       const double near = is_first ? 0 : fabs(shift);
-      if (fabs(above) > near)
-        piece += above > 0;
-      else if (fabs(layer->speed[k]) > near)
-        piece += layer->speed[k] > 0;
-      else
-        piece += shift < 0;
+      piece += above > near;
+      if (fabs(above) <= near)
+        piece += fabs(layer->speed[k]) > near ? layer->speed[k] > 0 : shift < 0;
     }
     set_piece(layer, k, piece);
     layer->slopes[k] = layer->piece_slopes[piece];
@@ -323,7 +329,8 @@ INLINE void FN(sort)(Passages *passages, int64_t num) {
 }
 
 /* Adds to the time that each unit of the top layer was on, which is the
- * integral of its activation's slope, times its weight. */
+ * integral of its activation's slope, times its weight. Its z are taken from
+ * the first kink. */
 INLINE void FN(add_times_on)(const Layer *layer, double step,
                              const double *weights, double *sums) {
   const double *restrict z = layer->z, *restrict speed = layer->speed;
@@ -334,12 +341,14 @@ INLINE void FN(add_times_on)(const Layer *layer, double step,
   if (first_slope != 0)
     for (int64_t k = 0; k < size; k++) sum[k] += weight[k] * first_slope * step;
   for (int64_t i = 0; i < layer->num_kinks; i++) {
+    const double *restrict first = layer->shifted;
     const double *restrict kink = layer->shifted + i * layer->width;
     const double jump = layer->piece_slopes[i + 1] - layer->piece_slopes[i];
     for (int64_t k = 0; k < size; k++) {
       /* The time above the kink: all or nothing for a unit that rests. */
       const double moved = speed[k] * step;
-      const double above = z[k] - kink[k] + (moved > 0 ? moved : 0);
+      double above = z[k] + (moved > 0 ? moved : 0);
+      if (i) above -= kink[k] - first[k];
       double time = above / fabs(speed[k]);
       time = time > 0 ? time : 0;
       time = time < step ? time : step;
@@ -374,7 +383,6 @@ INLINE void FN(advance)(const Problem *problem, Workspace *space, double step,
 /* Puts all layers at the start of a path. */
 INLINE void FN(begin)(const Problem *problem, Workspace *space) {
   const int64_t top = problem->num_layers - 1, targets = space->targets;
-  FN(set_kinks)(problem, space);
   for (int64_t l = 0; l < top; l++) {
     Layer *layer = &space->layers[l], *next = &space->layers[l + 1];
     memset(layer->closed, 0, (size_t)(layer->width * targets) * sizeof(double));
@@ -389,8 +397,10 @@ INLINE void FN(begin)(const Problem *problem, Workspace *space) {
     layer->since = 0;
     FN(set_times)(layer);
   }
-  memset(space->sums, 0,
-         (size_t)(space->layers[top].width * targets) * sizeof(double));
+  Layer *last = &space->layers[top];
+  if (last->num_kinks)
+    for (int64_t k = 0; k < last->width; k++) last->z[k] -= last->shifted[k];
+  memset(space->sums, 0, (size_t)(last->width * targets) * sizeof(double));
 }
 
 /* Shows the top layer the events that it has not seen. */
@@ -550,6 +560,7 @@ static void FN(integrate)(const Problem *problem, Workspace *space,
   Layer *first = &space->layers[0];
   const Layer *last = &space->layers[problem->num_layers - 1];
   const int64_t units = first->units, targets = problem->num_targets;
+  FN(set_first_kinks)(first);
   for (int64_t row = 0; row < problem->num_rows; row++) {
     const int64_t num_regions_before = space->num_regions;
     const double *weights = problem->weights;
@@ -558,8 +569,10 @@ static void FN(integrate)(const Problem *problem, Workspace *space,
       first->z[k] = start[k];
       first->speed[k] = end[k] - start[k];
     }
+    const FN(Lengths) lengths = FN(lengths)(first);
     const double noise =
-        problem->noise ? FN(path_noise)(problem, first) : 0;
+        problem->noise ? FN(path_noise)(problem, first, lengths) : 0;
+    FN(set_kinks)(problem, space, sqrt(lengths.size));
     FN(sweep)(problem, space, weights);
     num_regions[row] = space->num_regions - num_regions_before;
     start += problem->start_stride;

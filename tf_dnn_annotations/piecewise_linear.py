@@ -155,8 +155,8 @@ class Network(
       reach = np.sqrt(np.einsum('jk,jk->k', kernel, kernel))
       reach = norm[:, np.newaxis] * reach * np.abs(activation.slopes).max()
       sizes.append(np.abs(bias) + reach)
-      norm = np.linalg.norm(
-        np.abs(bias) + reach / np.sqrt(max(1, len(kernel))), axis=1
+      norm = np.linalg.norm(bias) + np.linalg.norm(reach, axis=1) / np.sqrt(
+        max(1, len(kernel))
       )
     return sizes
 

@@ -44,8 +44,8 @@ _FIRST_SEGMENTS = 4
 # this. Found by trial, to be on the safe side.
 _RESOLVED = 8.0
 
-# Where a kink stands just so, the difference is below the error. Found by trial.
-_SAFETY = 2.0
+# For kinks that stand so that the difference is below the error: by trial.
+_SAFETY = 2
 
 # Numbers held for the segments of a group of rows, 16 MB.
 _NUMBERS = 1 << 22
@@ -75,7 +75,7 @@ class Integrals(
     has_converged: bool [n], whether the tolerance was met.
     is_limited: bool [n], whether that failed for rounding alone.
     noise: [n, T], how much of the rounding of the path the integral feels; None
-      if that is as `column_attributions.noise` has it for smooth activations.
+      if that is as `rounding.of_path` has it for smooth activations.
   """
 
   __slots__ = ()
@@ -235,21 +235,24 @@ class _Refinement(object):
         )
         for i in range(0, len(points), self._max_points)
       ]
-      gradients = gradients[0] if len(gradients) == 1 else np.concatenate(
-        gradients
+      gradients = (
+        gradients[0] if len(gradients) == 1 else np.concatenate(gradients)
       )
       num_targets, size = gradients.shape[1:]
       gradients = gradients.reshape(len(length), NODES_PER_SEGMENT, -1)
       sums = np.matmul(_WEIGHTS.astype(gradients.dtype), gradients)
-      sums = sums.reshape(len(length), 3, num_targets, size)
+      sums = sums.reshape(len(length), 4, num_targets, size)
       sums *= length[:, np.newaxis, np.newaxis, np.newaxis]
       weight = self._weight[row[some], np.newaxis]
-      fine, coarse = (
-        np.sum(np.abs(sums[:, i]) * weight, axis=-1) for i in (1, 2)
+      even, odd, coarse = (
+        np.sum(np.abs(sums[:, i]) * weight, axis=-1) for i in (1, 2, 3)
       )
+      # A kink may stand so that one of the two does not see it.
+      fine = np.maximum(even, odd)
       with np.errstate(divide='ignore', invalid='ignore'):
         share = np.fmin((_RESOLVED * fine / coarse) ** 2, 1)
-      errors = sums[:, 1] * share[:, :, np.newaxis]
+      errors = np.where((even >= odd)[:, :, np.newaxis], sums[:, 1], sums[:, 2])
+      errors = errors * share[:, :, np.newaxis]
       parts.append((sums[:, 0], errors, fine * share))
     return _Segments(row, low, high, *map(np.concatenate, zip(*parts)))
 
@@ -276,9 +279,7 @@ class _Refinement(object):
     room = (most_segments * NODES_PER_SEGMENT - result.num_nodes[rows]) // (
       2 * NODES_PER_SEGMENT
     )
-    seems_done = (
-      (likely <= asked) | (likely + gap <= rounding)
-    ).all(axis=1)
+    seems_done = ((likely <= asked) | (likely + gap <= rounding)).all(axis=1)
     (asks,) = np.nonzero(seems_done | (room <= 0))
     is_done = np.zeros(len(rows), bool)
     if len(asks):
@@ -328,9 +329,7 @@ class _Refinement(object):
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(first, num_segments)
     goes_on = ~is_done[of_row]
-    halves = (
-      goes_on & (rank < room[of_row]) & ((score >= 1) | (rank == 0))
-    )
+    halves = goes_on & (rank < room[of_row]) & ((score >= 1) | (rank == 0))
     row, low, high = (part[halves] for part in segments[:3])
     middle = self._middles(row, low, high)
     new = (
@@ -339,7 +338,6 @@ class _Refinement(object):
       np.stack([middle, high], axis=1).ravel(),
     )
     return _Segments(*(part[goes_on & ~halves] for part in segments)), new
-
 
   def _middles(self, row, low, high):
     """Returns where to cut segments: near the middle, on a kink if may be."""
@@ -412,10 +410,11 @@ def _steep_segments(start, delta, most):
 
 
 def _rules():
-  """Returns the nodes in (0, 1) of a segment, [15], and weights [3, 15].
+  """Returns the nodes in (0, 1) of a segment, [15], and weights [4, 15].
 
-  Of Kronrod's rule; of its difference from that of Gauss with 7 of the nodes;
-  and of its difference from the rule on the other 8, right up to degree 7.
+  Of Kronrod's rule; of its difference from that of Gauss with 7 of the nodes; of
+  another rule that is zero for what is smooth; and of the difference from the
+  rule on the other 8, right up to degree 7.
   """
   half = _HALF[::-1]
   nodes = np.concatenate([-_HALF[:-1, 0], half[:, 0]])
@@ -424,7 +423,14 @@ def _rules():
   coarse = np.zeros(len(nodes))
   moments = np.polynomial.legendre.legvander(nodes[is_other], 7).T
   coarse[is_other] = np.linalg.solve(moments, [2.0] + 7 * [0.0])
-  weights = np.stack([kronrod, kronrod - gauss, kronrod - coarse])
+  # Zero up to degree 12, and of odd functions what the difference from Gauss is
+  # of even ones.
+  moments = np.polynomial.legendre.legvander(nodes, 12).T
+  zero = np.linalg.svd(moments)[2][-2:]
+  odd = zero[np.argmax(np.abs(zero[:, 0] - zero[:, -1]))]
+  odd = odd - odd[::-1]
+  odd *= np.linalg.norm(kronrod - gauss) / np.linalg.norm(odd)
+  weights = np.stack([kronrod, kronrod - gauss, odd, kronrod - coarse])
   return (nodes + 1) / 2, weights / 2
 
 

@@ -16,9 +16,9 @@ short:
 
 import numpy as np
 
-from tf_dnn_annotations import column_attributions
 from tf_dnn_annotations import piecewise_linear
 from tf_dnn_annotations import region_weights
+from tf_dnn_annotations import rounding
 
 # Rounding of pre-activations, as a share of what they may be: a hundred
 # roundings. As in path_sweep.c.
@@ -57,9 +57,7 @@ class Summed(object):
         self._network, z0, z1, head
       )
     if noise is not None:
-      noise[:] = column_attributions.noise(
-        start, end, integrals, self._network.span
-      )
+      noise[:] = rounding.of_path(start, end, integrals, self._network.span)
     return integrals, num_regions
 
 
@@ -148,7 +146,7 @@ class _Passages(object):
   def __len__(self):
     return len(self.times)
 
-  def rounding(self, network):
+  def shifts(self, network):
     """Returns [n, units] for each layer above: what counts as on a kink."""
     return [
       _ROUNDING * size + np.finfo(np.float64).tiny
@@ -196,7 +194,7 @@ def _two_layers(network, passages, head):
   z, slope = _second_layer_at_start(network, passages)
   # A unit that rests within rounding of a kink is on the side that counts.
   shifts = [
-    kink + side * passages.rounding(network)[0] for kink, _, side in second.jumps
+    kink + side * passages.shifts(network)[0] for kink, _, side in second.jumps
   ]
   if shifts:
     z -= shifts[0]  # From here on, the first kink is at zero.
@@ -271,22 +269,22 @@ def _deep(network, passages, head):
   # the regions of all layers before.
   times, z = _first_level(network, passages)
   levels = []
-  roundings = passages.rounding(network)
+  shifts = passages.shifts(network)
   for i in range(1, num_hidden):
     activation = network.activations[i]
-    rounding = roundings[i - 1][:, np.newaxis]
+    shift = shifts[i - 1][:, np.newaxis]
     if i == num_hidden - 1 and head.output == 'logits':
-      levels.append((None, activation.mean_slope(z[:, :-1], z[:, 1:], rounding)))
+      levels.append((None, activation.mean_slope(z[:, :-1], z[:, 1:], shift)))
       break
     # A probability bends with the logits, so that it needs the regions of the
     # last layer too.
-    times, z, position = _refine(activation, times, z, rounding)
+    times, z, position = _refine(activation, times, z, shift)
     # In the middle of a region, times two.
     sums = z[:, :-1] + z[:, 1:]
     if activation == piecewise_linear.RELU:
-      levels.append((position, sums > 2 * rounding))
+      levels.append((position, sums > 2 * shift))
     else:
-      levels.append((position, activation.slope(sums / 2, rounding)))
+      levels.append((position, activation.slope(sums / 2, shift)))
     del sums
     z = activation(z, out=z) @ network.kernels[i]
     z += network.biases[i]
@@ -353,14 +351,14 @@ def _first_level(network, passages):
   return times, ends
 
 
-def _refine(activation, times, z, rounding):
+def _refine(activation, times, z, shift):
   """Cuts regions where a unit passes a kink.
 
   Args:
     activation: of the layer whose units pass.
     times: [n, num], the ends of the regions.
     z: [n, num, units], the layer's pre-activations there.
-    rounding: [n, 1, units], by how much kinks are shifted.
+    shift: [n, 1, units], by how much kinks are shifted.
 
   Returns:
     (times [n, num'], z [n, num', units], position int [n, num], where the old
@@ -369,7 +367,7 @@ def _refine(activation, times, z, rounding):
   num_rows, num = times.shape
   row, region, share = [], [], []
   for kink, _, side in activation.jumps:
-    shifted = kink + side * rounding
+    shifted = kink + side * shift
     above = z > shifted
     # Much faster than np.nonzero on three axes.
     found = np.flatnonzero(above[:, 1:] != above[:, :-1])
