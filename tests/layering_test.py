@@ -18,6 +18,7 @@ _ORDER = (
   'blas_threads',
   'path_integral',
   'quadrature',
+  'adaptive_quadrature',
   'piecewise_linear',
   'rounding',
   'region_weights',

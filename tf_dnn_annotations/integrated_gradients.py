@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from tf_dnn_annotations import adaptive_quadrature
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attributions
 from tf_dnn_annotations import baseline_strategies
@@ -177,11 +178,12 @@ class IntegratedGradients(object):
         nodes are added until `tolerance` is met.
       num_steps: number of nodes on the path of each row, 128 by default, for
         the rules; where 'auto' adds nodes, the most that it takes, 1025 by
-        default and never fewer than 9. Without effect on the exact sum.
+        default and never fewer than 15. Without effect on the exact sum.
       max_rows: most rows (examples times steps) in one model call. By default
         as many as keep a call within about 64 MiB.
-      tolerance: where 'auto' adds nodes, the error at which it stops, relative
-        to the sum of the absolute attributions (on the first layer's units).
+      tolerance: where 'auto' adds nodes, the error at which it stops: the sum
+        over all elements of the columns, relative to the sum of the row's
+        absolute attributions, whatever the unit of the output.
 
     Returns:
       `attributions.Attributions`.
@@ -194,7 +196,8 @@ class IntegratedGradients(object):
       TypeError: an argument or a feature of the wrong type.
 
     Warns:
-      NotConverged: 'auto' did not meet `tolerance` on some rows.
+      NotConverged: 'auto' did not meet `tolerance` on some rows; it says
+        whether more steps may help, or float32 is the limit.
       NearBaseline: the output of some row is nearly that of its baseline, so
         that its attributions cancel or are rounding, and mean little. With all
         targets, if that is so for each of them.
@@ -389,7 +392,7 @@ class IntegratedGradients(object):
   ):
     end = _path(x)
     known = _ROUNDING * np.maximum(np.abs(outputs), np.abs(start_outputs))
-    return quadrature.adaptive(
+    return adaptive_quadrature.adaptive(
       self._gradient_fn(output, ids),
       np.broadcast_to(_path(start), end.shape),
       end,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import numpy as np
 
 from tests import rational_network
+from tf_dnn_annotations import adaptive_quadrature
 from tf_dnn_annotations import column_attributions
 from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_sweep
@@ -454,7 +455,7 @@ class ErrorEstimateTest(parameterized.TestCase):
 
       def integrate(start, end, columns):
         known = 1e-6 * size
-        return quadrature.adaptive(
+        return adaptive_quadrature.adaptive(
           gradient_fn,
           np.broadcast_to(start, end.shape),
           end,
