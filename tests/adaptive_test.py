@@ -9,9 +9,23 @@ import numpy as np
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
+from tf_dnn_annotations import integrated_gradients
 from tf_dnn_annotations import quadrature
 
 _RNG = np.random.RandomState(0)
+
+
+def _steps(places, signs, steepness, **arguments):
+  """Returns a `Network` of sum_j signs[j] tanh(steepness (x_j - places[j]))."""
+  return numpy_network.Network(
+    [
+      (steepness * np.eye(len(places)), -steepness * np.array(places)),
+      (np.array(signs, float)[:, np.newaxis], np.zeros(1)),
+    ],
+    activation='tanh',
+    is_classifier=False,
+    **arguments,
+  )
 
 
 class AdaptiveTest(parameterized.TestCase):
@@ -24,33 +38,103 @@ class AdaptiveTest(parameterized.TestCase):
     network = numpy_network.random(1, [4, 8, 6, 3], activation=activation)
     x = np.float32(_RNG.randn(4, 4) * 2)
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
-      result = ig.attribute(
-        {'x': x}, targets='all', output=output, tolerance=tolerance
-      )
-    for row in range(2):
+      with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always', integrated_gradients.NotConverged)
+        result = ig.attribute(
+          {'x': x}, targets='all', output=output, tolerance=tolerance
+        )
+    missed = [
+      row
+      for warning in caught
+      if warning.category is integrated_gradients.NotConverged
+      for row in warning.message.rows
+    ]
+    for row in set(range(4)) - set(missed):
       expected = network.attributions(np.float64(x[row]), np.zeros(4), output)
-      bound = network.rounding(np.float64(x[row]), np.zeros(4), output)[0]
-      # The tolerance is relative to the sum over the first layer's units,
-      # which are more and larger than the columns' attributions: the kernel's
-      # entries between them are of size 1.
-      scale = np.abs(network.pre_activations(np.float64(x[row : row + 1]))[0])
-      error = np.abs(result.values['x'][row] - expected)
-      self.assertLessEqual(
-        error.max(), tolerance * 10 * scale.sum() + bound.max() + 1e-6
-      )
+      error = np.abs(result.values['x'][row] - expected).sum(axis=1)
+      scale = np.abs(expected).sum(axis=1)
+      # What is read: the columns' attributions, of each target.
+      np.testing.assert_array_less(error, tolerance * scale)
+      self.assertLessEqual(error.max(), result.error_estimate[row])
+    # Of the smallest tolerance, float32 may be in the way.
+    if tolerance > 1e-5:
+      self.assertEmpty(missed)
     self.assertLessEqual(result.num_nodes.max(), quadrature.MAX_NUM_NODES)
+
+  @parameterized.product(
+    unit=[1e-6, 1e-15, 1e6], activation=['tanh', 'sigmoid', 'elu', 'relu']
+  )
+  def test_meets_it_whatever_the_unit(self, unit, activation):
+    network = numpy_network.random(
+      3, [4, 16, 8, 1], activation=activation, is_classifier=False
+    )
+    kernel, bias = network.layers[-1]
+    network = numpy_network.Network(
+      network.layers[:-1] + [(kernel * unit, bias * unit)],
+      activation=activation,
+      is_classifier=False,
+    )
+    x = np.float32(_RNG.randn(5, 4) * 3)
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      with warnings.catch_warnings():
+        warnings.simplefilter('error', integrated_gradients.NotConverged)
+        result = ig.attribute({'x': x})
+    for row in range(5):
+      expected = network.attributions(np.float64(x[row]), np.zeros(4))[0]
+      error = np.abs(result.values['x'][row] - expected).sum()
+      self.assertLess(error, 1e-3 * np.abs(expected).sum())
+      self.assertLess(error, result.error_estimate[row])
+
+  def test_meets_it_for_an_unlikely_class(self):
+    network = numpy_network.random(6, [4, 16, 3], activation='tanh')
+    kernel, bias = network.layers[-1]
+    network = numpy_network.Network(
+      network.layers[:-1] + [(kernel, bias - np.array([0, 0, 14.0]))],
+      activation='tanh',
+    )
+    x = np.float32(_RNG.randn(5, 4) * 3)
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      with warnings.catch_warnings():
+        warnings.simplefilter('error', integrated_gradients.NotConverged)
+        result = ig.attribute({'x': x}, targets=2, output='probabilities')
+    self.assertLess(result.outputs.max(), 1e-4)
+    for row in range(5):
+      expected = network.attributions(
+        np.float64(x[row]), np.zeros(4), 'probabilities'
+      )[2]
+      error = np.abs(result.values['x'][row] - expected).sum()
+      self.assertLess(error, 1e-3 * np.abs(expected).sum())
+
+  @parameterized.product(
+    steepness=[30.0, 300.0, 3000.0],
+    places=[(0.5, 0.5), (0.3, 0.37), (0.123, 0.777), (0.9, 0.95)],
+  )
+  def test_finds_narrow_steps_that_cancel(self, steepness, places):
+    # 2 and -2, and the output moves by 0.
+    network = _steps(places, [1, -1], steepness)
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      result = ig.attribute({'x': np.ones((1, 2))})
+    ends = np.tanh(steepness * (np.array([[0.0], [1.0]]) - places))
+    expected = (ends[1] - ends[0]) * [1, -1]
+    # Twice the tolerance, and steps from which float32's x are one rounding,
+    # 6e-8 of it, away.
+    np.testing.assert_allclose(
+      result.values['x'][0], expected, atol=4e-3 + steepness * 6e-8
+    )
 
   def test_only_unconverged_rows_go_on(self):
     network = numpy_network.random(2, [4, 8, 3], activation='tanh')
     # The first row is its own baseline, the last one far away from it.
     x = np.float32([[0, 0, 0, 0], [0.1, 0, 0, 0], [40, -30, 20, 50]])
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
-      result = ig.attribute({'x': x}, targets=0, tolerance=1e-4)
-    self.assertEqual(result.num_nodes[0], 9)  # The first level.
+      with warnings.catch_warnings():
+        warnings.simplefilter('error', integrated_gradients.NotConverged)
+        result = ig.attribute({'x': x}, targets=0, tolerance=1e-4)
+    self.assertEqual(result.num_nodes[0], 15)  # One segment.
     self.assertLess(result.num_nodes[1], result.num_nodes[2])
     np.testing.assert_array_equal(result.values['x'][0], 0)
 
-  def test_points_are_reused(self):
+  def test_one_call_for_each_node(self):
     network = numpy_network.random(3, [4, 8, 3], activation='tanh')
     x = np.float32([[9, -8, 7, 6]])
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
@@ -58,9 +142,22 @@ class AdaptiveTest(parameterized.TestCase):
       calls = ig.model.num_calls
       result = ig.attribute({'x': x}, targets=0, tolerance=1e-5, max_rows=1)
       calls = ig.model.num_calls - calls
-    # One call for each node and one for the row; that of zeros as a baseline
-    # was kept.
+    # And one for the row; that of zeros as a baseline was kept.
     self.assertEqual(calls, result.num_nodes[0] + 1)
+
+  @parameterized.parameters((1, 15), (15, 15), (44, 15), (45, 45), (300, 285))
+  def test_num_steps_is_the_most(self, num_steps, expected):
+    # Kinks everywhere, and a tolerance that cannot be met.
+    network = numpy_network.random(4, [4, 30, 20, 3], activation='elu')
+    x = np.float32([[9, -8, 7, 6], [3, 4, -5, 1]])
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      with self.assertWarns(integrated_gradients.NotConverged):
+        result = ig.attribute(
+          {'x': x}, targets=0, num_steps=num_steps, tolerance=1e-9
+        )
+    # Segments of 15 nodes; to halve one takes 30 more.
+    self.assertLessEqual(result.num_nodes.max(), max(15, num_steps))
+    self.assertEqual(result.num_nodes[0], expected)
 
   def test_says_how_many_rows_missed_the_cap(self):
     network = numpy_network.random(4, [4, 8, 3], activation='tanh')
@@ -70,11 +167,31 @@ class AdaptiveTest(parameterized.TestCase):
         RuntimeWarning, r'1 of 2 rows \(row 1 is the .*Raise `num_steps`'
       ):
         result = ig.attribute({'x': x}, targets=0, num_steps=9, tolerance=1e-6)
-      self.assertEqual(result.num_nodes.tolist(), [9, 9])
+      self.assertEqual(result.num_nodes.tolist(), [15, 15])  # The fewest.
       self.assertGreater(result.error_estimate[1], 0)
       with warnings.catch_warnings():
         warnings.simplefilter('error')
         ig.attribute({'x': x[1:] / 100}, targets=0, tolerance=1e-3)
+
+  def test_says_where_float32_is_the_limit(self):
+    # One row moves the output, which is near 1000, by its roundings alone.
+    network = numpy_network.Network(
+      [(np.eye(2), np.zeros(2)), (np.ones((2, 1)), np.array([1000.0]))],
+      activation='tanh',
+      is_classifier=False,
+    )
+    x = np.float32([[1, 2], [1e-5, -2e-5]])
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      with self.assertWarnsRegex(
+        integrated_gradients.NotConverged, '1 of 2 .*float32 knows the output'
+      ) as caught:
+        result = ig.attribute({'x': x})
+    self.assertEqual(caught.warning.rows, [1])
+    self.assertEqual(caught.warning.limited_rows, [1])
+    self.assertNotIn('num_steps', str(caught.warning))
+    # It does not go on for nothing.
+    self.assertLess(result.num_nodes.max(), 100)
+    np.testing.assert_allclose(result.values['x'], np.tanh(x), rtol=1e-4)
 
   @parameterized.parameters(0, -1.0, 'small')
   def test_refuses_a_tolerance_that_is_none(self, tolerance):

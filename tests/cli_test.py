@@ -84,9 +84,9 @@ def _export(directory):
   os.symlink(
     network_export.export(regressor), os.path.join(directory, 'regressor')
   )
-  # tanh(30 a) - tanh(30 b) of the columns a and b: steps, but for small ones.
+  # tanh(99 a) - tanh(99 b) of the columns a and b: steps, but for small ones.
   steps = numpy_network.Network(
-    [(30 * np.eye(2), [0.0, 0.0]), ([[1.0], [-1.0]], [0.0])], activation='tanh'
+    [(99 * np.eye(2), [0.0, 0.0]), ([[1.0], [-1.0]], [0.0])], activation='tanh'
   )
   columns = [tf.feature_column.numeric_column(name) for name in 'ab']
   os.symlink(
@@ -386,7 +386,7 @@ class CliTest(parameterized.TestCase):
 
   def test_notes_tell_of_all_batches_which_rows_mean_little(self):
     good, capped, near = (0.01, 0), (1, -1), (0.01, 0.01)
-    # Of 9 points, the first alone is on a step.
+    # The fewest points, 15: hardly one is on a step.
     stdout, stderr = self._attribute_steps(
       [good, good, good, capped, capped, near, good, near, capped],
       '--num_steps=9',

@@ -16,8 +16,8 @@ import numpy as np
 
 from tf_dnn_annotations import path_sweep
 
-_RELU = (0.0,), (0.0, 1.0)
-_RELU6 = (0.0, 6.0), (0.0, 1.0, 0.0)
+_RELU = (0.0,), (0.0, 1.0), (0.0,)
+_RELU6 = (0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0)
 
 
 def _sweep(units, activation=_RELU, kernels=None, **kwargs):
@@ -159,9 +159,86 @@ class PathSweepTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'got 1 and 0 for 2. Give those'):
       path_sweep.PathSweep([_RELU] * 2, [np.ones((9, 7))], [])
 
-  def test_wider_vectors_than_there_are(self):
-    with self.assertRaisesRegex(ValueError, 'at most .* got 128. Leave it out'):
-      _sweep((5,), max_bytes=128)
+  @parameterized.parameters(128, 8, 48, 0, -16)
+  def test_vectors_that_there_are_not(self, max_bytes):
+    with self.assertRaisesRegex(
+      ValueError, f'at most .* got {max_bytes}. Leave it out'
+    ):
+      _sweep((5,), max_bytes=max_bytes)
+
+  @parameterized.named_parameters(
+    ('as_many_slopes_as_kinks', ((0.0, 6.0), (0.0, 1.0), (0.0, 0.0)), 'more'),
+    ('no_slope', ((), (), ()), 'one slope more than kinks'),
+    ('no_slope_on_a_kink', ((0.0,), (0.0, 1.0), ()), 'slope on each kink'),
+    ('falling', ((6.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0)), 'kinks that rise'),
+    ('twice', ((0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0)), 'kinks that rise'),
+    ('no_number', ((np.nan,), (0.0, 1.0), (0.0,)), 'finite'),
+    ('infinite', ((0.0,), (0.0, np.inf), (0.0,)), 'finite'),
+    ('other_slope', ((0.0,), (0.0, 1.0), (0.5,)), 'left or right of it'),
+  )
+  def test_what_is_no_activation_is_refused(self, activation, message):
+    # C would read beyond the slopes.
+    for layers in ([activation, _RELU], [_RELU, activation]):
+      i = layers.index(activation)
+      with self.assertRaisesRegex(
+        ValueError, rf'`activations\[{i}\]` must .*{message}.* got .* Give '
+      ):
+        path_sweep.PathSweep(layers, [np.ones((3, 2))], [np.ones(2)])
+
+  @parameterized.named_parameters(
+    ('no_layer', [], [], []),
+    ('one_axis', [_RELU] * 2, [np.ones(3)], [np.ones(2)]),
+    ('kernel_of_three', [_RELU] * 2, [np.ones((3, 2, 1))], [np.ones(2)]),
+    ('bias_of_two_axes', [_RELU] * 2, [np.ones((3, 2))], [np.ones((1, 2))]),
+    ('short_bias', [_RELU] * 2, [np.ones((3, 2))], [np.ones(1)]),
+  )
+  def test_layers_that_are_none_are_refused(self, activations, kernels, biases):
+    with self.assertRaisesRegex(
+      ValueError, r'`(kernels|biases).* must .* got .* Give '
+    ):
+      path_sweep.PathSweep(activations, kernels, biases)
+
+  @parameterized.named_parameters(
+    ('no_classes', 'weights', dict(weights=np.ones((0, 7)), targets=None)),
+    ('weights_of_one_axis', 'weights', dict(weights=np.ones(7))),
+    ('targets_of_two_axes', 'targets', dict(targets=np.zeros((7, 1), int))),
+    ('fractions', 'targets', dict(targets=np.full(7, 0.5))),
+    ('huge', 'targets', dict(targets=np.full(7, 2**63, np.uint64))),
+    ('end_of_one_axis', 'end', dict(end=np.ones(9))),
+    ('start_of_one_axis', 'start', dict(start=np.ones(9))),
+    ('noise', 'noise', dict(noise=np.ones(7))),
+    ('noise_of_float32', 'noise', dict(noise=np.ones((7, 1), np.float32))),
+    ('strided', 'noise', dict(noise=np.ones((14, 1))[::2])),
+  )
+  def test_what_cannot_be_read_is_refused(self, name, changed):
+    sweep, (start, end) = _sweep((9, 7))
+    arguments = dict(
+      start=start, end=end, weights=np.ones((3, 7)), targets=np.zeros(7, int)
+    )
+    with self.assertRaisesRegex(
+      ValueError, f'`{name}` must .* got .* (Give|Make) '
+    ):
+      sweep.logits(**dict(arguments, **changed))
+
+  def test_regions_of_one_layer_are_refused(self):
+    sweep, path = _sweep((5,))
+    with self.assertRaisesRegex(ValueError, 'two layers or more.*Use `logits`'):
+      sweep.regions(*path)
+    with self.assertRaisesRegex(ValueError, 'two layers or more.*Use `logits`'):
+      sweep.weighted(*path, np.ones((7, 5)))
+
+  def test_no_units_and_no_rows(self):
+    sweep = path_sweep.PathSweep(
+      [_RELU] * 3, [np.ones((3, 0)), np.ones((0, 2))], [np.ones(0), np.ones(2)]
+    )
+    integrals, _ = sweep.logits(
+      np.zeros((1, 3)), np.ones((4, 3)), np.ones((2, 2)), None
+    )
+    np.testing.assert_array_equal(integrals, np.zeros((4, 2, 3)))
+    integrals, _ = sweep.logits(
+      np.zeros((0, 3)), np.ones((0, 3)), np.ones((2, 2)), None
+    )
+    self.assertEqual(integrals.shape, (0, 2, 3))
 
 
 class OtherBuildTest(absltest.TestCase):
@@ -213,8 +290,8 @@ import numpy as np
 import path_sweep
 random = np.random.RandomState(0)
 for units in [(5,), (1, 1), (40, 9), (33, 70, 20), (20, 17, 16, 15), (8, 8, 8)]:
-  for activation in [((), (1.0,)), ((0.0,), (0.0, 1.0)),
-                     ((0.0, 6.0), (0.0, 1.0, 0.0))]:
+  for activation in [((), (1.0,), ()), ((0.0,), (0.0, 1.0), (0.0,)),
+                     ((0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0))]:
     for num_rows in (0, 1, 3):
       for max_bytes in (16, 32, 64):
         if max_bytes <= path_sweep.vector_bytes():
@@ -226,8 +303,10 @@ for units in [(5,), (1, 1), (40, 9), (33, 70, 20), (20, 17, 16, 15), (8, 8, 8)]:
           )
           path = random.randn(2, num_rows, units[0]) * [[[1.0]], [[9.0]]]
           weights = np.ones((3, units[-1]))
-          sweep.logits(*path, weights, None)
-          sweep.logits(*path, weights, np.full(num_rows, 2))
+          sweep.logits(*path, weights, None, np.empty((num_rows, 3)))
+          sweep.logits(
+            *path, weights, np.full(num_rows, 2), np.empty((num_rows, 1))
+          )
           if len(units) > 1:
             _, steps, _ = sweep.regions(*path)
             sweep.weighted(*path, np.ones((len(steps), units[-1])))

@@ -25,9 +25,14 @@ class Attributions:
     targets: class ids (a regressor: indices of outputs), int64 of that shape.
     num_nodes: int64 [n], how many nodes each row took, or linear regions if
       the integral is exact; summed over baselines.
-    error_estimate: float32 [n], the estimated error of the integral, in the
-      unit of the output: of method 'auto', where it refines, the sum over the
-      path's elements of the change in the last refinement; else |gap|.
+    error_estimate: float32 [n], an estimate from above of the sum over all
+      elements of |error of an attribution|, in the unit of the output; the
+      largest over the outputs with targets='all'. It holds what float32 adds
+      and |gap|, and where 'auto' adds nodes, the error of the nodes. No proven
+      bound: of the random networks in the property tests of the integrals at
+      most one row in 100 has a larger error (docs/accuracy.md). For the fixed
+      rules the error of the nodes is not known, and only its sum, in which
+      errors cancel, is part of the gap.
     feature_keys: {column name: keys of the features that the column reads}.
   """
 

@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from tf_dnn_annotations import adaptive_quadrature
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attributions
 from tf_dnn_annotations import baseline_strategies
@@ -20,6 +21,7 @@ from tf_dnn_annotations import column_attributions
 from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_integral
 from tf_dnn_annotations import quadrature
+from tf_dnn_annotations import rounding
 from tf_dnn_annotations import targets as target_ids
 
 # Nodes of a rule unless told otherwise.
@@ -42,8 +44,11 @@ _OUTPUTS = ('logits', 'probabilities')
 # values explain a difference that there hardly is.
 _NEAR = 1e-3
 
-# How well float32 knows an output of size 1, a few roundings.
+# How well float32 knows an output, as a share of it: a few roundings.
 _ROUNDING = 1e-6
+
+# How much of the rounding of logits probabilities feel: found by trial.
+_SHARE_OF_LOGITS = 0.5
 
 
 class NotConverged(RuntimeWarning):
@@ -51,15 +56,33 @@ class NotConverged(RuntimeWarning):
 
   Attributes:
     rows: list of the indices of those rows.
+    limited_rows: those of them for which more steps are of no use, since
+      float32 does not know the output any better.
     tolerance: that of the call.
   """
 
-  def __init__(self, num_rows, rows, tolerance):
+  def __init__(self, num_rows, rows, tolerance, limited_rows=()):
+    remedies = []
+    if len(limited_rows) < len(rows):
+      remedies.append('Raise `num_steps`.')
+    if len(limited_rows):
+      which = (
+        'Such a row'
+        if len(limited_rows) == len(rows)
+        else (
+          f'{len(limited_rows)} of them (row {limited_rows[0]} is the first)'
+        )
+      )
+      remedies.append(
+        f'{which} cannot: float32 knows the output no better than that, with '
+        'any number of steps. Give a larger `tolerance`, or scale the inputs.'
+      )
     super().__init__(
       f'{_rows(rows, num_rows)} did not meet the tolerance of {tolerance:g}: '
-      'see `gap` and `error_estimate` of the result. Raise `num_steps`.'
+      'see `gap` and `error_estimate` of the result. ' + ' '.join(remedies)
     )
     self.rows = rows
+    self.limited_rows = list(limited_rows)
     self.tolerance = tolerance
 
 
@@ -119,6 +142,9 @@ class IntegratedGradients(object):
     """
     self.model = annotated_model.AnnotatedModel(export_dir, trust_model)
     self._integrators = {}
+    self._kernel_norms = None
+    if self.model.kernel is not None:
+      self._kernel_norms = column_attributions.kernel_norms(self.model.kernel)
     if _is_affordable(self.model.network):
       self._prepare('logits')
 
@@ -159,11 +185,12 @@ class IntegratedGradients(object):
         nodes are added until `tolerance` is met.
       num_steps: number of nodes on the path of each row, 128 by default, for
         the rules; where 'auto' adds nodes, the most that it takes, 1025 by
-        default and never fewer than 9. Without effect on the exact sum.
+        default and never fewer than 15. Without effect on the exact sum.
       max_rows: most rows (examples times steps) in one model call. By default
         as many as keep a call within about 64 MiB.
-      tolerance: where 'auto' adds nodes, the error at which it stops, relative
-        to the sum of the absolute attributions (on the first layer's units).
+      tolerance: where 'auto' adds nodes, the error at which it stops: the sum
+        over all elements of the columns, relative to the sum of the row's
+        absolute attributions, whatever the unit of the output.
 
     Returns:
       `attributions.Attributions`.
@@ -176,7 +203,8 @@ class IntegratedGradients(object):
       TypeError: an argument or a feature of the wrong type.
 
     Warns:
-      NotConverged: 'auto' did not meet `tolerance` on some rows.
+      NotConverged: 'auto' did not meet `tolerance` on some rows; it says
+        whether more steps may help, or float32 is the limit.
       NearBaseline: the output of some row is nearly that of its baseline, so
         that its attributions cancel or are rounding, and mean little. With all
         targets, if that is so for each of them.
@@ -198,7 +226,9 @@ class IntegratedGradients(object):
     is_all = isinstance(targets, str) and targets == 'all'
     given_ids = None if is_all else target_ids.ids(model, targets, num_rows)
 
-    sums = _Sums(num_rows, model.num_outputs if is_all else 1, model)
+    sums = _Sums(
+      num_rows, model.num_outputs if is_all else 1, model, self._kernel_norms
+    )
 
     def explain(first, last):
       rows = slice(first, last)
@@ -233,8 +263,13 @@ class IntegratedGradients(object):
     else:
       list(map(explain, firsts, lasts))
     if not sums.has_converged.all():
-      rows = np.flatnonzero(~sums.has_converged).tolist()
-      warnings.warn(NotConverged(num_rows, rows, tolerance), stacklevel=2)
+      rows, limited = (
+        np.flatnonzero(~sums.has_converged & is_some).tolist()
+        for is_some in (True, ~sums.needs_steps)
+      )
+      warnings.warn(
+        NotConverged(num_rows, rows, tolerance, limited), stacklevel=2
+      )
     return sums.result(model, is_all)
 
   def attribute_batches(self, batches, **kwargs):
@@ -280,11 +315,10 @@ class IntegratedGradients(object):
     """Returns the function that integrates, as the arguments ask for it.
 
     Returns:
-      partial function of (start, x, ids, start_outputs, outputs), the ends of
-      the paths as `Points`, the targets int [n] or None, the outputs there
-      [n, T], that returns (integrals {name: [n, T, size]} of dF with respect
-      to the path, num_nodes [n], errors [n], has_converged [n]); the latter
-      three may be one number for all rows, errors NaN if not known.
+      partial function of (start, x, ids, start_outputs, outputs, columns), the
+      ends of the paths as `Points`, the targets int [n] or None, the outputs
+      there [n, T], and the `column_attributions.Columns`, that returns
+      `quadrature.Integrals`.
     """
     network = self.model.network
     if method == 'exact' and network is None:
@@ -323,21 +357,32 @@ class IntegratedGradients(object):
       )
 
   def _exact(self, output, start, x, ids, *_):
+    num_targets = self.model.num_outputs if ids is None else 1
+    noise = np.empty((len(x.outputs), num_targets))
     integrals, num_regions = self._integrators[output].integrate(
-      start.path['first_layer'], x.path['first_layer'], ids
+      _path(start), _path(x), ids, noise
     )
-    return {'first_layer': integrals}, num_regions, np.nan, True
+    if output == 'probabilities':
+      # What logits are known to is a share of them.
+      network = self.model.network
+      largest = [
+        np.abs(network.logits(_path(points))).max(axis=1)
+        for points in (start, x)
+      ]
+      noise *= 1 + _SHARE_OF_LOGITS * np.maximum(*largest)[:, np.newaxis]
+    return quadrature.Integrals(integrals, num_regions, noise=noise)
 
   def _fixed(self, output, nodes, weights, max_rows, start, x, ids, *_):
+    end = _path(x)
     integrals = quadrature.fixed(
       self._gradient_fn(output, ids),
-      _broadcast(start.path, x.path),
-      x.path,
+      np.broadcast_to(_path(start), end.shape),
+      end,
       nodes,
       weights,
       max_rows or self._points_a_call(ids),
     )
-    return integrals, len(nodes), np.nan, True
+    return quadrature.Integrals(integrals, len(nodes))
 
   def _adaptive(
     self,
@@ -350,17 +395,23 @@ class IntegratedGradients(object):
     ids,
     start_outputs,
     outputs,
+    columns,
   ):
-    size = np.maximum(np.abs(outputs), np.abs(start_outputs))
-    return quadrature.adaptive(
+    end = _path(x)
+    known = _ROUNDING * np.maximum(np.abs(outputs), np.abs(start_outputs))
+    return adaptive_quadrature.adaptive(
       self._gradient_fn(output, ids),
-      _broadcast(start.path, x.path),
-      x.path,
+      np.broadcast_to(_path(start), end.shape),
+      end,
       outputs - start_outputs,
-      _ROUNDING * np.maximum(size, 1.0),
+      known,
+      # Softmax takes the difference of its outputs from 1.
+      known if output == 'probabilities' else np.zeros_like(known),
+      columns,
       tolerance,
       max_nodes,
       max_rows or self._points_a_call(ids),
+      self.model.kernel is not None,
     )
 
   def _points_a_call(self, ids):
@@ -368,9 +419,19 @@ class IntegratedGradients(object):
     return self.model.points_a_call(num_targets)
 
   def _gradient_fn(self, output, ids):
+    """Returns the function that `quadrature` takes, of points on the path."""
+    model = self.model
+
     def gradients(points, rows):
       targets = None if ids is None else ids[rows]
-      return self.model.gradients(output, points, targets)
+      if model.kernel is not None:
+        path = {'first_layer': points}
+        return model.gradients(output, path, targets)['first_layer']
+      path = {
+        name: points[:, part] for name, part in model.column_slices.items()
+      }
+      found = model.gradients(output, path, targets)
+      return np.concatenate([found[name] for name in path], axis=-1)
 
     return gradients
 
@@ -403,53 +464,72 @@ class _Sums(object):
   Everything but what is counted a row has an axis for the targets.
   """
 
-  def __init__(self, num_rows, num_targets, model):
+  def __init__(self, num_rows, num_targets, model, kernel_norms):
     shape = num_rows, num_targets
     self.values = np.empty(shape + (model.width,), np.float32)
     self.ids = np.tile(np.arange(num_targets), (num_rows, 1))
     self.outputs = np.zeros(shape)
     self.baseline_outputs = np.zeros(shape)
     self.num_nodes = np.zeros(num_rows, np.int64)
-    self.errors = np.zeros(num_rows)
+    self.errors = np.zeros(shape)
     self.has_converged = np.ones(num_rows, bool)
+    self.needs_steps = np.zeros(num_rows, bool)
     self._value_sums = np.empty(shape)
     self._absolute_sums = np.empty(shape)
     self._slices, self._kernel = model.column_slices, model.kernel
+    self._kernel_norms = kernel_norms
 
   def add(self, rows, x, start, ids, engine, num_baselines):
     """Adds the attributions of rows against one of their baselines."""
     start_outputs = _of_targets(
       np.broadcast_to(start.outputs, x.outputs.shape), ids
     )
-    integrals, num_nodes, errors, has_converged = engine(
-      start, x, ids, start_outputs, self.outputs[rows]
-    )
-    is_first = not self.num_nodes[rows].any()
-    self.baseline_outputs[rows] += start_outputs / num_baselines
-    self.num_nodes[rows] += num_nodes
-    self.errors[rows] += errors / num_baselines
-    self.has_converged[rows] &= has_converged
     # Most baselines are zeros, and it saves a copy.
     differences = x.columns
     if start.columns.any():
       differences = differences - start.columns
-    if num_baselines > 1:
-      differences = differences / num_baselines
-    values = self.values[rows]
-    if 'first_layer' in integrals:
-      column_attributions.add(
-        values,
-        integrals['first_layer'],
+    ends = _path(start), _path(x)
+    integrals = engine(
+      start,
+      x,
+      ids,
+      start_outputs,
+      self.outputs[rows],
+      column_attributions.Columns(
         self._kernel,
+        self._kernel_norms,
         differences,
         self._slices.values(),
-        is_first,
+        *ends,
+      ),
+    )
+    is_first = not self.num_nodes[rows].any()
+    self.baseline_outputs[rows] += start_outputs / num_baselines
+    self.num_nodes[rows] += integrals.num_nodes
+    self.has_converged[rows] &= integrals.has_converged
+    self.needs_steps[rows] |= ~np.logical_or(
+      integrals.has_converged, integrals.is_limited
+    )
+    if num_baselines > 1:
+      differences = differences / num_baselines
+    sizes = column_attributions.add(
+      self.values[rows],
+      integrals.gradients,
+      self._kernel,
+      self._kernel_norms,
+      differences,
+      self._slices.values(),
+      is_first,
+    )
+    errors = np.broadcast_to(integrals.errors, len(sizes)) / num_baselines
+    self.errors[rows] += errors[:, np.newaxis]
+    if self._kernel is not None:
+      noise = integrals.noise
+      if noise is None:
+        noise = rounding.of_path(*ends, integrals.gradients)
+      self.errors[rows] += rounding.of_sums(
+        sizes, noise, has_kinks=integrals.noise is not None
       )
-      return
-    if is_first:
-      values[:] = 0
-    for name, part in self._slices.items():
-      values[:, :, part] += differences[:, np.newaxis, part] * integrals[name]
 
   def add_up(self, rows):
     """Adds up the attributions of rows to which nothing more is added."""
@@ -467,9 +547,8 @@ class _Sums(object):
     rows = np.flatnonzero((np.abs(changes) <= near).all(axis=1)).tolist()
     if rows:
       warnings.warn(NearBaseline(len(changes), rows), stacklevel=3)
-    errors = self.errors
-    if len(gap):
-      errors = np.where(np.isnan(errors), np.abs(gap).max(axis=1), errors)
+    errors = self.errors + np.abs(gap)
+    errors += rounding.of_values(self._absolute_sums)
     every = slice(None) if is_all else 0
     values = self.values[:, every]
     return attributions.Attributions(
@@ -480,7 +559,7 @@ class _Sums(object):
       gap=gap[:, every].astype(np.float32),
       targets=self.ids[:, every],
       num_nodes=self.num_nodes,
-      error_estimate=errors.astype(np.float32),
+      error_estimate=errors.max(axis=1, initial=0).astype(np.float32),
       feature_keys={c.name: c.feature_keys for c in model.columns},
     )
 
@@ -518,11 +597,9 @@ def _of_targets(values, ids):
   return np.take_along_axis(values, ids[:, np.newaxis], axis=1)
 
 
-def _broadcast(start, end):
-  return {
-    name: np.broadcast_to(value, end[name].shape)
-    for name, value in start.items()
-  }
+def _path(points):
+  """Returns where `Points` lie on their paths, [n, size]."""
+  return points.path.get('first_layer', points.columns)
 
 
 def _check_positive(name, value, types=(int, np.integer)):

@@ -84,20 +84,22 @@ class Swept(object):
       )
     self._sweep = path_sweep.PathSweep(activations, kernels, biases)
 
-  def integrate(self, start, end, targets):
+  def integrate(self, start, end, targets, noise=None):
     """Returns the integral of dF/dz over the path for each row.
 
     Args:
       start: [n, units_0] or [1, units_0], pre-activations of the baselines.
       end: [n, units_0], those of the rows.
       targets: int [n], the class of each row, or None for all classes.
+      noise: None, or float64 [n, T] that is set to what
+        `rounding.of_path` is.
 
     Returns:
       (integrals, num_regions): float64 [n, T, units_0] with T = 1 or
       num_classes, and int64 [n], the regions that each row's path was cut into.
     """
     if self._output == 'logits':
-      return self._sweep.logits(start, end, self._weights, targets)
+      return self._sweep.logits(start, end, self._weights, targets, noise)
     num_targets = len(self._classes) if targets is None else 1
     integrals = np.empty((len(end), num_targets, end.shape[1]))
     num_regions = np.empty(len(end), np.int64)
@@ -112,5 +114,10 @@ class Swept(object):
       for t, weights in enumerate(
         head.region_weights(ends, steps[:, np.newaxis])
       ):
-        integrals[rows, t : t + 1] = self._sweep.weighted(*path, weights[:, 0])
+        felt = None if noise is None else np.empty((len(path[1]), 1))
+        integrals[rows, t : t + 1] = self._sweep.weighted(
+          *path, weights[:, 0], felt
+        )
+        if noise is not None:
+          noise[rows, t : t + 1] = felt
     return integrals, num_regions

@@ -21,6 +21,12 @@
  * `closed` makes up for it. So one vector u does for the way there and for the
  * way back, and nothing is kept for each region.
  *
+ * A unit may rest on a kink along a stretch: one of a layer above does where
+ * all below it is off and its bias is zero. Its slope is then that of the kink
+ * itself, the one left or right of it. Rounding would have such a unit creep to
+ * either side, so kinks are shifted a little, by more than rounding and away
+ * from the side that counts: see set_kinks.
+ *
  * The top layer has no passages. For logits it is the last hidden layer: a
  * region in which its pre-activations are linear needs only the time that each
  * unit spends above its kinks. For other outputs it is the logits, see Output.
@@ -29,6 +35,7 @@
  * checks what comes in and calls it by ctypes.
  */
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -37,13 +44,17 @@
 /* To be raised, here and in path_sweep.py, with every change of what the two
  * give each other. */
 #ifndef INTERFACE
-#define INTERFACE 1
+#define INTERFACE 2
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
 
 /* A time after the end of every path. */
 #define NEVER 2.0
+
+/* Rounding of pre-activations, as a share of what they may be: a hundred
+ * roundings. */
+#define ROUNDING 0x1p-47
 
 /* Numbers in the widest vector, 64 bytes; to this all arrays are filled up. */
 #define WIDEST 8
@@ -69,10 +80,13 @@ typedef struct {
   int64_t num_targets;
   /* Of each layer, the top one included. */
   const int64_t *units, *num_kinks;
-  /* Of one layer after the other: kinks, and one slope more than kinks. */
-  const double *kinks, *piece_slopes;
+  /* Of one layer after the other: kinks, which rise; for each 1 if the slope on
+   * it is the one left of it, -1 if it is the one right of it; and one slope
+   * more than kinks. */
+  const double *kinks, *kink_sides, *piece_slopes;
   /* Of each layer but the top: kernel [units, PADDED(next units)], bias
-   * [PADDED(next units)]. */
+   * [PADDED(next units)], and reach [PADDED(next units)], the norms of what
+   * leads to each unit. */
   const double *layers;
   /* LOGITS: d logit / d output of the top layer. One target: [classes,
    * PADDED(units)]. More: [PADDED(units)] of ones, then [units,
@@ -87,15 +101,21 @@ typedef struct {
   double *ends, *steps;
   /* REPLAY: [capacity, PADDED(units)]. */
   const double *region_weights;
+  /* NULL, or [num_rows, num_targets], what rounding.of_path is. */
+  double *noise;
+  /* The least distance of two kinks of an activation. */
+  double span;
 } Problem;
 
 typedef struct {
   int64_t units, width, next_width, num_kinks;
-  const double *kinks, *piece_slopes, *kernel, *bias;
+  const double *kinks, *kink_sides, *piece_slopes, *kernel, *bias, *reach;
   /* [width]: pre-activations at the time `since`, their speeds, the slopes of
    * the activations, the kinks below and above, the times of the next
    * passages, and space for factors of a product. */
   double *z, *speed, *slopes, *low, *high, *times, *factors;
+  /* [num_kinks, width]: where each unit's kinks are taken to be. */
+  double *shifted;
   /* [NUM_EVENTS, width]: u of each event, if it is no row of a kernel; of the
    * top layer [NUM_PRODUCTS, width]. */
   double *u;
@@ -174,9 +194,11 @@ INLINE double activation(const Layer *layer, double z) {
 
 INLINE void set_piece(Layer *layer, int64_t unit, int32_t piece) {
   layer->piece[unit] = piece;
-  layer->low[unit] = piece ? layer->kinks[piece - 1] : -INFINITY;
-  layer->high[unit] =
-      piece < layer->num_kinks ? layer->kinks[piece] : INFINITY;
+  layer->low[unit] =
+      piece ? layer->shifted[(piece - 1) * layer->width + unit] : -INFINITY;
+  layer->high[unit] = piece < layer->num_kinks
+                          ? layer->shifted[piece * layer->width + unit]
+                          : INFINITY;
 }
 
 INLINE void set_slope(Layer *layer, int64_t unit, double slope) {
@@ -251,6 +273,7 @@ static int64_t lay_out(const Problem *problem, Workspace *space,
   const int64_t targets =
       problem->num_targets == 1 ? 1 : PADDED(problem->num_targets);
   const double *kinks = problem->kinks, *slopes = problem->piece_slopes;
+  const double *sides = problem->kink_sides;
   const double *weights = problem->layers;
   char *at = memory;
   space->layers = layers;
@@ -263,21 +286,25 @@ static int64_t lay_out(const Problem *problem, Workspace *space,
     layer->width = width;
     layer->num_kinks = problem->num_kinks[l];
     layer->kinks = kinks;
+    layer->kink_sides = sides;
     layer->piece_slopes = slopes;
     kinks += layer->num_kinks;
+    sides += layer->num_kinks;
     slopes += layer->num_kinks + 1;
     layer->next_width = 0;
     if (l + 1 < num) {
       layer->next_width = PADDED(problem->units[l + 1]);
       layer->kernel = weights;
       layer->bias = weights + layer->units * layer->next_width;
-      weights = layer->bias + layer->next_width;
+      layer->reach = layer->bias + layer->next_width;
+      weights = layer->reach + layer->next_width;
     }
     double **doubles[] = {&layer->z,    &layer->speed, &layer->slopes,
                           &layer->low,  &layer->high,  &layer->times,
                           &layer->factors};
     for (size_t i = 0; i < sizeof(doubles) / sizeof(*doubles); i++)
       *doubles[i] = take(&at, width, sizeof(double));
+    layer->shifted = take(&at, layer->num_kinks * width, sizeof(double));
     layer->u = take(&at, NUM_EVENTS * width, sizeof(double));
     layer->closed = take(&at, width * targets, sizeof(double));
     layer->piece = take(&at, width, sizeof(int32_t));

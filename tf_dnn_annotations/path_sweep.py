@@ -20,7 +20,7 @@ import numpy as np
 LIBRARY = '_path_sweep.so'
 
 # As in path_sweep.c.
-_INTERFACE = 1
+_INTERFACE = 2
 _LOGITS, _RECORD, _REPLAY = range(3)
 _WIDEST = 8
 
@@ -37,6 +37,7 @@ class _Problem(ctypes.Structure):
     ('units', ctypes.c_void_p),
     ('num_kinks', ctypes.c_void_p),
     ('kinks', ctypes.c_void_p),
+    ('kink_sides', ctypes.c_void_p),
     ('piece_slopes', ctypes.c_void_p),
     ('layers', ctypes.c_void_p),
     ('weights', ctypes.c_void_p),
@@ -45,6 +46,8 @@ class _Problem(ctypes.Structure):
     ('ends', ctypes.c_void_p),
     ('steps', ctypes.c_void_p),
     ('region_weights', ctypes.c_void_p),
+    ('noise', ctypes.c_void_p),
+    ('span', ctypes.c_double),
   ]
 
 
@@ -103,47 +106,63 @@ class PathSweep(object):
     """Makes the sweep; computes nothing yet.
 
     Args:
-      activations: list of (kinks, slopes), one a layer from the first on.
+      activations: list of `piecewise_linear.Activation`, one per layer from the
+        first on.
       kernels: list of [units_i, units_{i+1}], one between any two layers.
       biases: list of [units_{i+1}], of the same length.
       max_bytes: the widest vectors to use, 16, 32 or 64, as `vector_bytes`.
 
     Raises:
-      ValueError: shapes do not fit together, as here and below; or the
-        processor has no such vectors.
+      ValueError: an activation is not one, shapes do not fit together, as here
+        and below; or the processor has no such vectors.
     """
     widest = vector_bytes()
-    if max_bytes is not None and max_bytes > widest:
+    if (
+      max_bytes is not None
+      and max_bytes not in (16, 32, 64)[: (16, 32, 64).index(widest) + 1]
+    ):
       raise ValueError(
-        f'`max_bytes` must be at most {widest} on this processor; got '
-        f'{max_bytes}. Leave it out.'
+        f'`max_bytes` must be 16, 32 or 64 and at most {widest} on this '
+        f'processor; got {max_bytes!r}. Leave it out.'
       )
     self._max_bytes = max_bytes or widest
-    kinks, slopes = zip(*activations)
+    _check_network(activations, kernels, biases)
+    kernels, biases = (
+      [np.asarray(array, np.float64) for array in arrays]
+      for arrays in (kernels, biases)
+    )
+    kinks, slopes, kink_slopes = zip(*activations)
     self._num_kinks = np.array([len(each) for each in kinks], np.int64)
     self._kinks = np.array(list(itertools.chain(*kinks)) or [0.0])
     self._slopes = np.array(list(itertools.chain(*slopes)), np.float64)
+    self._kink_sides = np.array(
+      [
+        1.0 if on == left else -1.0
+        for pieces, slopes_on in zip(slopes, kink_slopes)
+        for left, on in zip(pieces, slopes_on)
+      ]
+      or [0.0]
+    )
+    self._span = min(
+      [float(gap) for each in kinks for gap in np.diff(each)] or [np.inf]
+    )
+    # The norms of what leads to each unit.
+    reaches = [
+      np.sqrt(np.einsum('jk,jk->k', kernel, kernel)) * np.abs(pieces).max()
+      for kernel, pieces in zip(kernels, slopes)
+    ]
     self._layers = _aligned(
       [
         matrix
-        for kernel, bias in zip(kernels, biases)
-        for matrix in (kernel, bias[np.newaxis])
+        for kernel, bias, reach in zip(kernels, biases, reaches)
+        for matrix in (kernel, bias[np.newaxis], reach[np.newaxis])
       ]
     )
     # The first layer's come with the paths.
     self._units_above = [len(bias) for bias in biases]
     self._units_first = len(kernels[0]) if len(kernels) else None
-    if not len(activations) == len(kernels) + 1 == len(biases) + 1:
-      raise ValueError(
-        '`kernels` and `biases` must be one fewer than the activations; got '
-        f'{len(kernels)} and {len(biases)} for {len(activations)}. Give those '
-        'between the layers.'
-      )
-    units = [self._units_first] + self._units_above
-    for i, kernel in enumerate(kernels):
-      _check_shape(f'kernels[{i}]', kernel, (units[i], units[i + 1]))
 
-  def logits(self, start, end, weights, targets):
+  def logits(self, start, end, weights, targets, noise=None):
     """Integrates the gradients of sums of the last layer's outputs.
 
     Args:
@@ -151,15 +170,28 @@ class PathSweep(object):
       weights: [classes, units of the last layer], the derivatives of a logit
         with respect to the outputs of the last layer, the last hidden one.
       targets: int [n], the class of each row, or None for all classes.
+      noise: None, or float64 [n, T] that is set to what
+        `rounding.of_path` is.
 
     Returns:
       (integrals, num_regions): float64 [n, T, units_0] of the gradients with
       respect to the first layer's pre-activations, with T = 1 or classes, and
       int64 [n], how many regions longer than nothing each path has.
     """
-    units = self._units(end)
+    start, end = self._paths(start, end)
+    units, weights = self._units(end), np.asarray(weights, np.float64)
+    if weights.ndim != 2 or not len(weights):
+      raise ValueError(
+        '`weights` must have the shape [classes, units], of one class or more; '
+        f'got {list(weights.shape)}. Give a row for each class.'
+      )
     _check_shape('weights', weights, (len(weights), units[-1]))
     if targets is not None:
+      targets = np.asarray(targets)
+      if targets.dtype.kind not in 'iu' and targets.size:
+        raise ValueError(
+          f'`targets` must be integers; got {targets.dtype}. Give class ids.'
+        )
       targets = np.ascontiguousarray(targets, np.int64)
       _check_shape('targets', targets, (len(end),))
       if len(targets) and not 0 <= targets.min() <= targets.max() < len(
@@ -176,7 +208,13 @@ class PathSweep(object):
       num_targets = len(weights)
       packed = _aligned([np.ones((1, weights.shape[1])), weights.T])
     return self._run(
-      start, end, _LOGITS, num_targets, targets=targets, weights=packed
+      start,
+      end,
+      _LOGITS,
+      num_targets,
+      targets=targets,
+      weights=packed,
+      noise=noise,
     )
 
   def regions(self, start, end):
@@ -187,6 +225,8 @@ class PathSweep(object):
       pre-activations at both ends of each region, its length as a share of the
       path, and how many regions, one after the other, each row has.
     """
+    start, end = self._paths(start, end)
+    self._check_has_logits()
     # About 0.45 a unit, as measured; more than there is room for are counted.
     capacity = len(end) * (int(0.6 * sum(self._units(end))) + 2)
     while True:
@@ -200,17 +240,21 @@ class PathSweep(object):
         return ends[:total], steps[:total], num_regions
       capacity = total
 
-  def weighted(self, start, end, region_weights):
+  def weighted(self, start, end, region_weights, noise=None):
     """Integrates the gradients of an output of the last layer, of logits.
 
     Args:
       start, end: of the paths.
       region_weights: [R, units], the gradient with respect to the logits,
         integrated over each region that `regions` found.
+      noise: None, or float64 [n, 1], as for `logits`.
 
     Returns:
       float64 [n, 1, units_0]
     """
+    start, end = self._paths(start, end)
+    self._check_has_logits()
+    region_weights = np.asarray(region_weights, np.float64)
     capacity = len(region_weights)
     shape = capacity, self._units(end)[-1]
     _check_shape('region_weights', region_weights, shape)
@@ -221,6 +265,7 @@ class PathSweep(object):
       1,
       capacity=capacity,
       region_weights=_aligned([region_weights]),
+      noise=noise,
     )
     if num_regions.sum() != capacity:
       raise ValueError(
@@ -233,18 +278,46 @@ class PathSweep(object):
     """Returns the list of the layers' units, the first one's that of paths."""
     return [end.shape[1]] + self._units_above
 
+  def _paths(self, start, end):
+    """Returns the ends of paths as C takes them, [1 or n, units], [n, units].
+
+    Raises:
+      ValueError: they do not fit the network or each other.
+    """
+    start = np.ascontiguousarray(start, np.float64)
+    end = np.ascontiguousarray(end, np.float64)
+    if end.ndim != 2:
+      raise ValueError(
+        f'`end` must have the shape [n, units]; got {list(end.shape)}. Give a '
+        'row for each path.'
+      )
+    if self._units_first is not None:
+      _check_shape('end', end, (len(end), self._units_first))
+    num_starts = 1 if start.shape[:1] == (1,) else len(end)
+    _check_shape('start', start, (num_starts, end.shape[1]))
+    return start, end
+
+  def _check_has_logits(self):
+    """Raises ValueError where the last layer is the first one too."""
+    if not self._units_above:
+      raise ValueError(
+        '`activations` must be of two layers or more, the last one that of the '
+        'logits; got 1. Use `logits`.'
+      )
+
   def _run(
     self, start, end, output, num_targets, targets=None, capacity=0, **arrays
   ):
     """Calls the library; `arrays` are fields of `_Problem`."""
-    start = np.ascontiguousarray(start, np.float64)
-    end = np.ascontiguousarray(end, np.float64)
     num_rows, units = end.shape
-    if self._units_first is not None:
-      _check_shape('end', end, (num_rows, self._units_first))
-    if len(start) != 1:
-      _check_shape('start', start, end.shape)
-    _check_shape('start', start, (len(start), units))
+    noise = arrays.get('noise')
+    if noise is not None:
+      _check_shape('noise', noise, (num_rows, num_targets))
+      if noise.dtype != np.float64 or not noise.flags.c_contiguous:
+        raise ValueError(
+          f'`noise` must be contiguous float64; got {noise.dtype}. Make it '
+          'with numpy.empty.'
+        )
     all_units = np.array(self._units(end), np.int64)
     problem = _Problem(
       output=output,
@@ -255,10 +328,12 @@ class PathSweep(object):
       units=_address(all_units),
       num_kinks=_address(self._num_kinks),
       kinks=_address(self._kinks),
+      kink_sides=_address(self._kink_sides),
       piece_slopes=_address(self._slopes),
       layers=_address(self._layers),
       targets=_address(targets),
       capacity=capacity,
+      span=self._span,
       **{name: _address(array) for name, array in arrays.items()},
     )
     integrals = np.empty((num_rows, num_targets, units))
@@ -275,6 +350,42 @@ class PathSweep(object):
     if failed:
       raise MemoryError('There is no memory for the layers of one row.')
     return integrals, num_regions
+
+
+def _check_network(activations, kernels, biases):
+  """Raises ValueError unless these are layers as `PathSweep` takes them."""
+  if not activations or not (
+    len(activations) == len(kernels) + 1 == len(biases) + 1
+  ):
+    raise ValueError(
+      '`kernels` and `biases` must be one fewer than the activations; got '
+      f'{len(kernels)} and {len(biases)} for {len(activations)}. Give those '
+      'between the layers.'
+    )
+  for i, activation in enumerate(activations):
+    kinks, slopes, kink_slopes = map(list, activation)
+    if not len(slopes) == len(kinks) + 1 == len(kink_slopes) + 1:
+      raise ValueError(
+        f'`activations[{i}]` must have one slope more than kinks and a slope '
+        f'on each kink; got {len(slopes)} and {len(kink_slopes)} slopes for '
+        f'{len(kinks)} kinks. Give those left of, between and right of them.'
+      )
+    if not np.isfinite(kinks + slopes).all() or (np.diff(kinks) <= 0).any():
+      raise ValueError(
+        f'`activations[{i}]` must have finite slopes and kinks that rise; got '
+        f'{activation}. Give the kinks in order, each once.'
+      )
+    if any(
+      on not in pair for on, pair in zip(kink_slopes, zip(slopes, slopes[1:]))
+    ):
+      raise ValueError(
+        f'`activations[{i}]` must have on each kink the slope left or right of '
+        f'it; got {activation}. Give one of the two.'
+      )
+  for i, (kernel, bias) in enumerate(zip(kernels, biases)):
+    rows = np.shape(kernels[i])[0] if i == 0 else np.shape(biases[i - 1])[0]
+    _check_shape(f'biases[{i}]', np.asarray(bias), (np.size(bias),))
+    _check_shape(f'kernels[{i}]', np.asarray(kernel), (rows, len(bias)))
 
 
 def _check_shape(name, array, shape):
@@ -303,7 +414,7 @@ def _aligned(matrices):
   result = memory[first : first + sum(sizes)]
   position = 0
   for matrix, width, size in zip(matrices, widths, sizes):
-    part = result[position : position + size].reshape(-1, width)
+    part = result[position : position + size].reshape(len(matrix), width)
     part[:, : matrix.shape[1]] = matrix
     position += size
   return result

@@ -164,15 +164,84 @@ INLINE void FN(push_all)(Workspace *space, const Layer *layer, Layer *last) {
                    layer->kernel, size);
 }
 
+/* How long a row's path is, and how far from zero its farther end is: squares. */
+typedef struct {
+  double moved, size;
+} FN(Lengths);
+
+INLINE FN(Lengths) FN(lengths)(const Layer *first) {
+  FN(Lengths) lengths;
+  const double start = FN(dot)(first->z, first->z, first->width);
+  const double product = FN(dot)(first->z, first->speed, first->width);
+  lengths.moved = FN(dot)(first->speed, first->speed, first->width);
+  const double end = start + 2 * product + lengths.moved;
+  lengths.size = start > end ? start : end;
+  return lengths;
+}
+
+/* Returns how much of the rounding of a path its integral feels, as
+ * rounding.of_path has it. */
+INLINE double FN(path_noise)(const Problem *problem, const Layer *first,
+                             FN(Lengths) lengths) {
+  const double units = (double)first->units;
+  const double most = units * problem->span * problem->span;
+  const double least = units * (lengths.moved < most ? lengths.moved : most);
+  int64_t turning = 1;
+  for (int64_t k = 0; k < first->width; k++)
+    turning += (first->z[k] > 0) != (first->z[k] + first->speed[k] > 0);
+  return least > 0 ? 1 + sqrt(2 * lengths.size * (double)turning / least) : 1;
+}
+
+/* Shifts the kinks of the first layer, which is given without rounding. */
+INLINE void FN(set_first_kinks)(Layer *layer) {
+  for (int64_t i = 0; i < layer->num_kinks; i++) {
+    const double kink = layer->kinks[i];
+    const double shift = ROUNDING * fabs(kink) + DBL_MIN;
+    for (int64_t k = 0; k < layer->width; k++)
+      layer->shifted[i * layer->width + k] =
+          kink + layer->kink_sides[i] * shift;
+  }
+}
+
+/* Shifts the kinks of the others by what rounding may move them: a share of the
+ * norm of what leads to a unit times that of the layer below. Above the first
+ * layer the latter is as for weights at random; it need not be exact. */
+INLINE void FN(set_kinks)(const Problem *problem, Workspace *space,
+                          double norm) {
+  for (int64_t l = 1; l < problem->num_layers; l++) {
+    const Layer *below = &space->layers[l - 1];
+    Layer *layer = &space->layers[l];
+    const double *restrict bias = below->bias, *restrict reach = below->reach;
+    for (int64_t i = 0; i < layer->num_kinks; i++) {
+      const double kink = layer->kinks[i], side = layer->kink_sides[i];
+      double *restrict shifted = layer->shifted + i * layer->width;
+      for (int64_t k = 0; k < layer->width; k++)
+        shifted[k] = kink + side * (ROUNDING * (fabs(bias[k]) +
+                                                norm * reach[k]) + DBL_MIN);
+    }
+    if (l + 1 == problem->num_layers) break;
+    const double units = (double)(below->units ? below->units : 1);
+    norm = sqrt(FN(dot)(bias, bias, layer->width)) +
+           norm * sqrt(FN(dot)(reach, reach, layer->width) / units);
+  }
+}
+
 /* Which piece of its activation each unit sets out on: of a unit on a kink,
- * the one that it moves to. */
-INLINE void FN(set_out)(Layer *layer) {
+ * the one that it moves to, or if it rests, the one that counts there. */
+INLINE void FN(set_out)(const Workspace *space, Layer *layer) {
+  const int is_first = layer == space->layers;
   layer->num_on = 0;
   for (int64_t k = 0; k < layer->units; k++) {
     int32_t piece = 0;
-    for (int64_t i = 0; i < layer->num_kinks; i++)
-      piece += layer->z[k] > layer->kinks[i] ||
-               (layer->z[k] == layer->kinks[i] && layer->speed[k] > 0);
+    for (int64_t i = 0; i < layer->num_kinks; i++) {
+      const double above = layer->z[k] - layer->kinks[i];
+      const double shift =
+          layer->shifted[i * layer->width + k] - layer->kinks[i];
+      const double near = is_first ? 0 : fabs(shift);
+      piece += above > near;
+      if (fabs(above) <= near)
+        piece += fabs(layer->speed[k]) > near ? layer->speed[k] > 0 : shift < 0;
+    }
     set_piece(layer, k, piece);
     layer->slopes[k] = layer->piece_slopes[piece];
     layer->place[k] = (int32_t)layer->num_on;
@@ -260,7 +329,8 @@ INLINE void FN(sort)(Passages *passages, int64_t num) {
 }
 
 /* Adds to the time that each unit of the top layer was on, which is the
- * integral of its activation's slope, times its weight. */
+ * integral of its activation's slope, times its weight. Its z are taken from
+ * the first kink. */
 INLINE void FN(add_times_on)(const Layer *layer, double step,
                              const double *weights, double *sums) {
   const double *restrict z = layer->z, *restrict speed = layer->speed;
@@ -271,12 +341,14 @@ INLINE void FN(add_times_on)(const Layer *layer, double step,
   if (first_slope != 0)
     for (int64_t k = 0; k < size; k++) sum[k] += weight[k] * first_slope * step;
   for (int64_t i = 0; i < layer->num_kinks; i++) {
-    const double kink = layer->kinks[i];
+    const double *restrict first = layer->shifted;
+    const double *restrict kink = layer->shifted + i * layer->width;
     const double jump = layer->piece_slopes[i + 1] - layer->piece_slopes[i];
     for (int64_t k = 0; k < size; k++) {
-      /* The time above the kink; the 0 / 0 of a unit that rests on it is 0. */
+      /* The time above the kink: all or nothing for a unit that rests. */
       const double moved = speed[k] * step;
-      const double above = z[k] - kink + (moved > 0 ? moved : 0);
+      double above = z[k] + (moved > 0 ? moved : 0);
+      if (i) above -= kink[k] - first[k];
       double time = above / fabs(speed[k]);
       time = time > 0 ? time : 0;
       time = time < step ? time : step;
@@ -314,7 +386,7 @@ INLINE void FN(begin)(const Problem *problem, Workspace *space) {
   for (int64_t l = 0; l < top; l++) {
     Layer *layer = &space->layers[l], *next = &space->layers[l + 1];
     memset(layer->closed, 0, (size_t)(layer->width * targets) * sizeof(double));
-    FN(set_out)(layer);
+    FN(set_out)(space, layer);
     FN(push)(next->speed, layer, layer->speed);
     memcpy(next->z, layer->bias, (size_t)layer->next_width * sizeof(double));
     for (int64_t k = 0; k < layer->units; k++)
@@ -325,8 +397,10 @@ INLINE void FN(begin)(const Problem *problem, Workspace *space) {
     layer->since = 0;
     FN(set_times)(layer);
   }
-  memset(space->sums, 0,
-         (size_t)(space->layers[top].width * targets) * sizeof(double));
+  Layer *last = &space->layers[top];
+  if (last->num_kinks)
+    for (int64_t k = 0; k < last->width; k++) last->z[k] -= last->shifted[k];
+  memset(space->sums, 0, (size_t)(last->width * targets) * sizeof(double));
 }
 
 /* Shows the top layer the events that it has not seen. */
@@ -486,6 +560,7 @@ static void FN(integrate)(const Problem *problem, Workspace *space,
   Layer *first = &space->layers[0];
   const Layer *last = &space->layers[problem->num_layers - 1];
   const int64_t units = first->units, targets = problem->num_targets;
+  FN(set_first_kinks)(first);
   for (int64_t row = 0; row < problem->num_rows; row++) {
     const int64_t num_regions_before = space->num_regions;
     const double *weights = problem->weights;
@@ -494,6 +569,10 @@ static void FN(integrate)(const Problem *problem, Workspace *space,
       first->z[k] = start[k];
       first->speed[k] = end[k] - start[k];
     }
+    const FN(Lengths) lengths = FN(lengths)(first);
+    const double noise =
+        problem->noise ? FN(path_noise)(problem, first, lengths) : 0;
+    FN(set_kinks)(problem, space, sqrt(lengths.size));
     FN(sweep)(problem, space, weights);
     num_regions[row] = space->num_regions - num_regions_before;
     start += problem->start_stride;
@@ -503,6 +582,17 @@ static void FN(integrate)(const Problem *problem, Workspace *space,
     for (int64_t t = 0; t < targets; t++)
       for (int64_t k = 0; k < units; k++)
         integrals[t * units + k] = sums[k * space->targets + t];
+    if (problem->noise)
+      for (int64_t t = 0; t < targets; t++) {
+        double squares = 0;
+        if (targets == 1)
+          squares = FN(dot)(sums, sums, first->width);
+        else
+          for (int64_t k = 0; k < units; k++)
+            squares += integrals[t * units + k] * integrals[t * units + k];
+        problem->noise[row * targets + t] =
+            noise * sqrt(squares / (double)units);
+      }
     integrals += targets * units;
   }
 }

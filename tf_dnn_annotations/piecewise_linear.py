@@ -9,12 +9,17 @@ import numpy as np
 PASSAGES_A_UNIT = 0.45
 
 
-class Activation(collections.namedtuple('Activation', ['kinks', 'slopes'])):
+class Activation(
+  collections.namedtuple('Activation', ['kinks', 'slopes', 'kink_slopes'])
+):
   """A continuous piecewise linear function of one variable, zero at zero.
 
   Attributes:
     kinks: tuple of floats, rising.
     slopes: tuple of floats, one more than kinks: left of, between, right of.
+    kink_slopes: tuple of floats, the slope on each kink, that left or right of
+      it. It counts for a unit that rests there. Ours are TensorFlow's: 0 on
+      both kinks of ReLU6, and the left one of others.
   """
 
   __slots__ = ()
@@ -24,59 +29,75 @@ class Activation(collections.namedtuple('Activation', ['kinks', 'slopes'])):
     if self == RELU:
       return np.maximum(z, 0, out=out)
     result = self.slopes[0] * z
-    for kink, jump in self.jumps:
+    for kink, jump, _ in self.jumps:
       # What the change of slope at the kink adds beyond it, and at zero.
       result = result + jump * (np.maximum(z - kink, 0) - max(-kink, 0.0))
     return result
 
   @property
   def jumps(self):
-    """List of (kink, by how much the slope rises there)."""
+    """List of (kink, by how much the slope rises there, side).
+
+    The side is 1 if the slope on the kink is that left of it, -1 if it is that
+    right of it: a unit as good as on a kink that is shifted to that side by
+    more than rounding has the slope that counts.
+    """
     return [
-      (kink, after - before)
-      for kink, before, after in zip(
-        self.kinks, self.slopes[:-1], self.slopes[1:]
+      (kink, after - before, 1 if on == before else -1)
+      for kink, before, after, on in zip(
+        self.kinks, self.slopes[:-1], self.slopes[1:], self.kink_slopes
       )
     ]
 
-  def slope(self, z):
-    """Returns the slope at z; at a kink, the one left of it."""
+  def slope(self, z, rounding=0):
+    """Returns the slope at z; within `rounding` of a kink, that on it."""
     if self == RELU:
-      return (z > 0).astype(z.dtype)
+      return (z > rounding).astype(z.dtype)
     result = np.full_like(z, self.slopes[0])
-    for kink, jump in self.jumps:
-      result += jump * (z > kink)
+    for kink, jump, side in self.jumps:
+      above = z > kink + rounding if side > 0 else z >= kink - rounding
+      result += jump * above
     return result
 
-  def mean_slope(self, low, high):
-    """Returns the mean of the slope over the segment between two arrays."""
+  def mean_slope(self, low, high, rounding=0):
+    """Returns the mean of the slope over the segment between two arrays.
+
+    Args:
+      low, high: of the same shape.
+      rounding: of a shape that fits; units that do not move, and are as near to
+        a kink, rest on it.
+    """
     length = high - low
     np.abs(length, out=length)
     upper = np.maximum(low, high)
     if self == RELU:
       # As below, in place: new arrays cost more than what is done in them.
+      upper -= rounding
       with np.errstate(divide='ignore', invalid='ignore'):
         np.divide(upper, length, out=upper)
         np.fmax(upper, 0, out=upper)
         return np.fmin(upper, 1, out=upper)
+    lower = np.minimum(low, high)
     result = np.full_like(upper, self.slopes[0])
     with np.errstate(divide='ignore', invalid='ignore'):
-      for kink, jump in self.jumps:
-        # The share of the segment that lies above the kink; fmax takes the
-        # 0 / 0 of a unit that stays on the kink for 0.
-        share = np.fmax((upper - kink) / length, 0)
-        result += jump * np.fmin(share, 1)
+      for kink, jump, side in self.jumps:
+        # The share of the segment on the side that does not count on the kink;
+        # fmax takes the 0 / 0 of a unit that rests there for 0.
+        shifted = kink + side * rounding
+        beyond = upper - shifted if side > 0 else shifted - lower
+        share = np.fmin(np.fmax(beyond / length, 0), 1)
+        result += jump * (share if side > 0 else 1 - share)
     return result
 
 
-IDENTITY = Activation((), (1.0,))
-RELU = Activation((0.0,), (0.0, 1.0))
-RELU6 = Activation((0.0, 6.0), (0.0, 1.0, 0.0))
+IDENTITY = Activation((), (1.0,), ())
+RELU = Activation((0.0,), (0.0, 1.0), (0.0,))
+RELU6 = Activation((0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0))
 
 
 def leaky_relu(alpha):
   """Returns the leaky ReLU of slope `alpha` below zero."""
-  return Activation((0.0,), (float(alpha), 1.0))
+  return Activation((0.0,), (float(alpha), 1.0), (float(alpha),))
 
 
 class Network(
@@ -101,6 +122,43 @@ class Network(
       kernels=tuple(kernel.astype(dtype) for kernel in self.kernels),
       biases=tuple(bias.astype(dtype) for bias in self.biases),
     )
+
+  @property
+  def span(self):
+    """The least distance of two kinks of an activation, or infinity."""
+    return min(
+      (
+        high - low
+        for activation in self.activations
+        for low, high in zip(activation.kinks, activation.kinks[1:])
+      ),
+      default=np.inf,
+    )
+
+  def sizes(self, start, end):
+    """Returns about how large what leads to a unit is on the way.
+
+    The norm of a unit's weights times that of the layer below, which above the
+    first layer is taken as for weights at random.
+
+    Args:
+      start, end: [n, units_0], of the first layer.
+
+    Returns:
+      list of [n, units_i], one for each layer above the first.
+    """
+    norm = np.sqrt(
+      np.maximum(*(np.einsum('nu,nu->n', z, z) for z in (start, end)))
+    )
+    sizes = []
+    for activation, kernel, bias in zip(*self):
+      reach = np.sqrt(np.einsum('jk,jk->k', kernel, kernel))
+      reach = norm[:, np.newaxis] * reach * np.abs(activation.slopes).max()
+      sizes.append(np.abs(bias) + reach)
+      norm = np.linalg.norm(bias) + np.linalg.norm(reach, axis=1) / np.sqrt(
+        max(1, len(kernel))
+      )
+    return sizes
 
   def logits(self, z):
     """Returns the logits [n, num_logits] of pre-activations z [n, units_0]."""

@@ -1,6 +1,7 @@
 """The exact sum over linear regions by arrays over rows and regions.
 
-With numpy alone, for many rows at a time. Three facts keep the sum short:
+With numpy alone, in float64, for many rows at a time. Three facts keep the sum
+short:
 
 - Each unit of the first layer passes a kink at most once, at an a in closed
   form. When unit j passes one, the second layer's pre-activations change their
@@ -17,10 +18,11 @@ import numpy as np
 
 from tf_dnn_annotations import piecewise_linear
 from tf_dnn_annotations import region_weights
+from tf_dnn_annotations import rounding
 
-# Rows whose float32 sum misses completeness by more than this share of
-# max(1, |F(x) - F(x')|) are done again in float64.
-_FLOAT32_GAP = 2e-6
+# Rounding of pre-activations, as a share of what they may be: a hundred
+# roundings. As in path_sweep.c.
+_ROUNDING = 2.0**-47
 
 # Bytes of the largest arrays of a chunk of rows: found by trial, about a share
 # of a core's second-level cache for two hidden layers, for more of them the
@@ -35,11 +37,10 @@ class Summed(object):
   def __init__(self, network, output, classes):
     """Converts the weights; arguments as of `linear_regions.integrator`."""
     self._output, self._classes = output, classes
-    self._double = network.astype(np.float64)
-    self._single = network.astype(np.float32)
+    self._network = network.astype(np.float64)
     self._chunk = _rows_a_chunk(network, output)
 
-  def integrate(self, start, end, targets):
+  def integrate(self, start, end, targets, noise=None):
     """As `linear_regions.Swept.integrate`."""
     num_rows, num_units = end.shape
     start = np.broadcast_to(start, end.shape)
@@ -52,30 +53,24 @@ class Summed(object):
       head = region_weights.Head(
         self._output, self._classes, None if targets is None else targets[rows]
       )
-      sums, regions = _integrate(self._single, z0, z1, head)
-      change = head.value(self._double.logits(z1))
-      change -= head.value(self._double.logits(z0))
-      gap = change - np.matmul(sums, (z1 - z0)[:, :, np.newaxis])[:, :, 0]
-      bound = _FLOAT32_GAP * np.maximum(1.0, np.abs(change))
-      (again,) = np.nonzero((np.abs(gap) > bound).any(axis=1))
-      if len(again):
-        sums[again], regions[again] = _integrate(
-          self._double, z0[again], z1[again], head.rows(again)
-        )
-      integrals[rows], num_regions[rows] = sums, regions
+      integrals[rows], num_regions[rows] = _integrate(
+        self._network, z0, z1, head
+      )
+    if noise is not None:
+      noise[:] = rounding.of_path(start, end, integrals, self._network.span)
     return integrals, num_regions
 
 
 def _rows_a_chunk(network, output):
   units = [kernel.shape[0] for kernel in network.kernels]
   if len(units) <= 2 and output == 'logits':
-    return max(16, _SHALLOW_CHUNK_BYTES // (4 * max(units[1:] or units or [1])))
+    return max(16, _SHALLOW_CHUNK_BYTES // (8 * max(units[1:] or units or [1])))
   regions = piecewise_linear.PASSAGES_A_UNIT * sum(units) + 1
-  return max(1, int(_DEEP_CHUNK_BYTES / (4 * regions * max(units[1:] + [16]))))
+  return max(1, int(_DEEP_CHUNK_BYTES / (8 * regions * max(units[1:] + [16]))))
 
 
 def _integrate(network, start, end, head):
-  """`Summed.integrate` for one chunk of rows, in the network's dtype."""
+  """`Summed.integrate` for one chunk of rows."""
   num_hidden = len(network.kernels)
   if num_hidden == 0:
     return _no_hidden_layer(start, end, head), np.ones(len(end), np.int64)
@@ -83,8 +78,7 @@ def _integrate(network, start, end, head):
     slope = network.activations[0].mean_slope(start, end)
     weights = head.logit_weights() @ network.kernels[0].T
     return slope[:, np.newaxis] * weights, np.ones(len(end), np.int64)
-  dtype = network.kernels[0].dtype
-  passages = _Passages(network.activations[0], start, end, dtype)
+  passages = _Passages(network.activations[0], start, end)
   if num_hidden == 2 and head.output == 'logits':
     return _two_layers(network, passages, head), passages.num_regions
   return _deep(network, passages, head)
@@ -118,17 +112,18 @@ class _Passages(object):
     num_regions: int [n], those between passages that do not coincide.
   """
 
-  def __init__(self, activation, start, end, dtype):
+  def __init__(self, activation, start, end):
     delta = end - start
     num_units = start.shape[1]
     times = []
-    self.first_slopes = np.full(start.shape, activation.slopes[0], dtype)
-    for kink, jump in activation.jumps:
+    self.first_slopes = np.full(start.shape, activation.slopes[0])
+    for kink, jump, side in activation.jumps:
       with np.errstate(divide='ignore', invalid='ignore'):
         time = (kink - start) / delta
       times.append(np.where((time > 0) & (time < 1), time, 2.0))
-      beyond = (start > kink) | ((start == kink) & (delta > 0))
-      self.first_slopes += (jump * beyond).astype(dtype)
+      moves_up = delta > 0 if side > 0 else delta >= 0
+      beyond = (start > kink) | ((start == kink) & moves_up)
+      self.first_slopes += jump * beyond
     if times:
       times = np.concatenate(times, axis=1)
     else:
@@ -138,18 +133,25 @@ class _Passages(object):
     # Only the `num` earliest of each row are needed, in order.
     order = np.argsort(times, axis=1)[:, :num]
     times = np.take_along_axis(times, order, axis=1).T
-    self.times = np.ascontiguousarray(np.minimum(times, 1), dtype)
+    self.times = np.ascontiguousarray(np.minimum(times, 1))
     kinks, self.units = np.divmod(np.ascontiguousarray(order.T), num_units)
     moved = np.take_along_axis(delta, self.units.T, axis=1).T
-    jumps = np.array([jump for _, jump in activation.jumps] or [0.0])
+    jumps = np.array([jump for _, jump, _ in activation.jumps] or [0.0])
     self.slope_changes = np.sign(moved) * jumps[kinks] * (times < 1)
     self.start, self.delta = start, delta
-    self.jumps = (self.slope_changes * moved).astype(dtype)
+    self.jumps = self.slope_changes * moved
     is_apart = np.diff(times, axis=0, prepend=0) > 0
     self.num_regions = (is_apart & (times < 1)).sum(axis=0) + 1
 
   def __len__(self):
     return len(self.times)
+
+  def shifts(self, network):
+    """Returns [n, units] for each layer above: what counts as on a kink."""
+    return [
+      _ROUNDING * size + np.finfo(np.float64).tiny
+      for size in network.sizes(self.start, self.start + self.delta)
+    ]
 
   def sums(self, full, at_passages):
     """Sums a gradient over the part of the path on which each unit is on.
@@ -163,7 +165,7 @@ class _Passages(object):
       float64 [n, T, units].
     """
     num_rows, num_targets, num_units = full.shape
-    result = self.first_slopes[:, np.newaxis] * full.astype(np.float64)
+    result = self.first_slopes[:, np.newaxis] * full
     row = np.arange(num_rows)
     flat = row * num_units + self.units  # [num, n]
     for t in range(num_targets):
@@ -186,15 +188,20 @@ def _two_layers(network, passages, head):
   """
   second = network.activations[1]
   kernel, out_kernel = network.kernels
-  dtype = kernel.dtype
-  weights = head.logit_weights().astype(dtype) @ out_kernel.T
+  weights = head.logit_weights() @ out_kernel.T
   num_rows, num_targets = len(passages.start), weights.shape[1]
   weight = np.ascontiguousarray(weights[:, 0]) if num_targets == 1 else None
   z, slope = _second_layer_at_start(network, passages)
+  # A unit that rests within rounding of a kink is on the side that counts.
+  shifts = [
+    kink + side * passages.shifts(network)[0] for kink, _, side in second.jumps
+  ]
+  if shifts:
+    z -= shifts[0]  # From here on, the first kink is at zero.
   on_time = np.zeros_like(z)
-  at_passages = np.empty((len(passages), num_rows, num_targets), dtype)
+  at_passages = np.empty((len(passages), num_rows, num_targets))
   z_next, length, share, rows = (np.empty_like(z) for _ in range(4))
-  previous = np.zeros(num_rows, dtype)
+  previous = np.zeros(num_rows)
   with np.errstate(divide='ignore', invalid='ignore'):
     for m in range(len(passages) + 1):
       is_end = m == len(passages)
@@ -210,8 +217,9 @@ def _two_layers(network, passages, head):
         # Left of all kinks. Of one target `share` is weighted below.
         share[:] = second.slopes[0] * step
         _add(on_time, share, weight)
-      for kink, jump in second.jumps:
-        np.divide(z - kink if kink else z, length, out=share)
+      for (_, jump, _), shift in zip(second.jumps, shifts):
+        above = z if shift is shifts[0] else z - (shift - shifts[0])
+        np.divide(above, length, out=share)
         np.fmax(share, 0, out=share)
         np.fmin(share, step, out=share)
         if jump != 1:
@@ -245,8 +253,8 @@ def _add(on_time, share, weight):
 def _second_layer_at_start(network, passages):
   """Returns z [n, units_1] at the start of the path and dz/da there."""
   kernel = network.kernels[0]
-  z = network.activations[0](passages.start).astype(kernel.dtype) @ kernel
-  slope = (passages.first_slopes * passages.delta).astype(kernel.dtype)
+  z = network.activations[0](passages.start) @ kernel
+  slope = passages.first_slopes * passages.delta
   return z + network.biases[0], slope @ kernel
 
 
@@ -261,20 +269,22 @@ def _deep(network, passages, head):
   # the regions of all layers before.
   times, z = _first_level(network, passages)
   levels = []
+  shifts = passages.shifts(network)
   for i in range(1, num_hidden):
     activation = network.activations[i]
+    shift = shifts[i - 1][:, np.newaxis]
     if i == num_hidden - 1 and head.output == 'logits':
-      levels.append((None, activation.mean_slope(z[:, :-1], z[:, 1:])))
+      levels.append((None, activation.mean_slope(z[:, :-1], z[:, 1:], shift)))
       break
     # A probability bends with the logits, so that it needs the regions of the
     # last layer too.
-    times, z, position = _refine(activation, times, z)
+    times, z, position = _refine(activation, times, z, shift)
     # In the middle of a region, times two.
     sums = z[:, :-1] + z[:, 1:]
     if activation == piecewise_linear.RELU:
-      levels.append((position, sums > 0))
+      levels.append((position, sums > 2 * shift))
     else:
-      levels.append((position, activation.slope(sums / 2)))
+      levels.append((position, activation.slope(sums / 2, shift)))
     del sums
     z = activation(z, out=z) @ network.kernels[i]
     z += network.biases[i]
@@ -311,12 +321,11 @@ def _last_gradients(network, head, z, steps):
   kernel = network.kernels[-1]
   has_more_layers = len(network.kernels) > 1
   if head.output == 'logits' and has_more_layers:
-    weights = head.logit_weights().astype(kernel.dtype) @ kernel.T
+    weights = head.logit_weights() @ kernel.T
     for t in range(weights.shape[1]):
       yield weights[:, t, np.newaxis] * steps[:, :, np.newaxis]
     return
   for weights in head.region_weights(z, steps):
-    weights = weights.astype(kernel.dtype)
     yield weights @ kernel.T if has_more_layers else weights
 
 
@@ -329,11 +338,11 @@ def _first_level(network, passages):
   kernel = network.kernels[0]
   z, slope = _second_layer_at_start(network, passages)
   num_rows, num = len(z), len(passages)
-  times = np.zeros((num_rows, num + 2), kernel.dtype)
+  times = np.zeros((num_rows, num + 2))
   times[:, 1:-1] = passages.times.T
   times[:, -1] = 1
   steps = np.diff(times, axis=1)
-  ends = np.empty((num_rows, num + 2, kernel.shape[1]), kernel.dtype)
+  ends = np.empty((num_rows, num + 2, kernel.shape[1]))
   ends[:, 0] = z
   for m in range(num + 1):
     ends[:, m + 1] = ends[:, m] + slope * steps[:, m, np.newaxis]
@@ -342,13 +351,14 @@ def _first_level(network, passages):
   return times, ends
 
 
-def _refine(activation, times, z):
+def _refine(activation, times, z, shift):
   """Cuts regions where a unit passes a kink.
 
   Args:
     activation: of the layer whose units pass.
     times: [n, num], the ends of the regions.
     z: [n, num, units], the layer's pre-activations there.
+    shift: [n, 1, units], by how much kinks are shifted.
 
   Returns:
     (times [n, num'], z [n, num', units], position int [n, num], where the old
@@ -356,8 +366,9 @@ def _refine(activation, times, z):
   """
   num_rows, num = times.shape
   row, region, share = [], [], []
-  for kink, _ in activation.jumps:
-    above = z > kink
+  for kink, _, side in activation.jumps:
+    shifted = kink + side * shift
+    above = z > shifted
     # Much faster than np.nonzero on three axes.
     found = np.flatnonzero(above[:, 1:] != above[:, :-1])
     found = np.unravel_index(found, (num_rows, num - 1, z.shape[2]))
@@ -365,7 +376,8 @@ def _refine(activation, times, z):
     high = z[found[0], found[1] + 1, found[2]]
     row.append(found[0])
     region.append(found[1])
-    share.append((kink - low) / (high - low))
+    kinks = shifted[found[0], 0, found[2]]
+    share.append((kinks - low) / (high - low))
   if not row:
     return times, z, np.tile(np.arange(num), (num_rows, 1))
   row, region, share = (np.concatenate(part) for part in (row, region, share))
@@ -379,7 +391,7 @@ def _refine(activation, times, z):
 
   # All ends, old and new, as a region and a share of it; fill-ups at the end.
   regions = np.full((num_rows, num + most), num - 1)
-  shares = np.zeros((num_rows, num + most), z.dtype)
+  shares = np.zeros((num_rows, num + most))
   regions[:, :num] = np.arange(num)
   regions[row, column] = region
   shares[row, column] = share
@@ -414,7 +426,7 @@ def _refine(activation, times, z):
 def _running_sums(values):
   """Returns [n, num + 1, units]: the sums of the first 0 to num values."""
   num_rows, num, units = values.shape
-  sums = np.empty((num_rows, num + 1, units), values.dtype)
+  sums = np.empty((num_rows, num + 1, units))
   sums[:, 0] = 0
   for m in range(num):
     np.add(sums[:, m], values[:, m], out=sums[:, m + 1])
@@ -434,7 +446,7 @@ def _back_to_first(network, passages, sums):
     (full [n, units_0], at_passages [num, n]): what `_Passages.sums` takes.
   """
   kernel = network.kernels[0]
-  at_passages = np.empty(passages.times.shape, kernel.dtype)
+  at_passages = np.empty(passages.times.shape)
   for m in range(len(passages)):
     rows = kernel[passages.units[m]]
     np.einsum('bk,bk->b', rows, sums[:, m + 1], out=at_passages[m])

@@ -47,20 +47,6 @@ class Head(object):
     self._classes = np.asarray(classes, np.float64)
     self._targets = targets
 
-  def rows(self, index):
-    """Returns the head of some of the rows."""
-    targets = None if self._targets is None else self._targets[index]
-    return Head(self.output, self._classes, targets)
-
-  def value(self, logits):
-    """Returns the output [n, T] at the network's logits [n, num_logits]."""
-    values = logits @ self._classes.T
-    if self.output == 'probabilities':
-      values = self._probabilities(logits)
-    if self._targets is None:
-      return values
-    return np.take_along_axis(values, self._targets[:, np.newaxis], axis=1)
-
   def logit_weights(self):
     """Returns the weights of the logits, [n, T, num_logits].
 
@@ -87,7 +73,6 @@ class Head(object):
       for t in range(weights.shape[1]):
         yield weights[:, t][:, np.newaxis] * steps
       return
-    logits = logits.astype(np.float64)
     num_targets = len(self._classes) if self._targets is None else 1
     means = self._sigmoid_means if self._is_binary else self._softmax_means
     mean_of_class = means(logits[:, :-1], logits[:, 1:])
