@@ -226,7 +226,7 @@ class AttributeTest(parameterized.TestCase):
     (
       dict(_without('size'), sise=_RAW['size']),
       ValueError,
-      r"Not known to the model: \['sise'\]\. Add \['size'\]",
+      r"Not known .*: \['sise'\]\. Did you mean 'size'\? Add \['size'\]",
     ),
     ({}, ValueError, r"Add \['color', 'count', 'day', 'size'\]"),
     (
@@ -252,7 +252,7 @@ class AttributeTest(parameterized.TestCase):
     (
       dict(_RAW, count=[1, None, 2]),
       ValueError,
-      r"'count' must be .*none of them None",
+      r"row 1: feature 'count' must be .*; got None\. It needs a value in each",
     ),
     (
       dict(_RAW, count=[[1], [2]]),

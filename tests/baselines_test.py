@@ -255,10 +255,21 @@ class SameNamesTest(parameterized.TestCase):
       self._attribute('dict', {'size': [[3, 2]]}), [[0, -6], [-5, 0]]
     )
 
-  def test_a_dict_beside_examples_is_processed(self):
-    with self.assertWarnsRegex(RuntimeWarning, r"\['size'\].*ColumnValues\("):
-      values = self._attribute('examples', {'size': [[3, 2]]})
-    np.testing.assert_array_equal(values, [[1, -6], [-4, 0]])
+  @parameterized.parameters(
+    {'size': [[3, 2]]}, {'size': [3, 2]}, {'size': [[3, 2], [0, 0]]}
+  )
+  def test_a_dict_beside_examples_is_refused(self, **baselines):
+    with self.assertRaisesRegex(
+      ValueError,
+      r"`baselines`.*got \['size'\]\..*ColumnValues\(.*\[baselines\]",
+    ):
+      self._attribute('examples', baselines)
+
+  @parameterized.parameters(*_FORMS)
+  def test_a_list_of_dicts_is_raw(self, form):
+    np.testing.assert_array_equal(
+      self._attribute(form, [{'size': [3, 2]}]), [[0, -6], [-5, 0]]
+    )
 
   @parameterized.parameters(*_FORMS)
   def test_column_values_are_processed(self, form):
@@ -286,17 +297,10 @@ class SameNamesTest(parameterized.TestCase):
       self._attribute(form, baselines), [[0, -6], [-5, 0]]
     )
 
-  @parameterized.parameters(*_FORMS)
-  def test_one_example_without_its_axis(self, form):
-    # Not said to be raw in the form of examples: there it is processed.
-    if form == 'dict':
-      np.testing.assert_array_equal(
-        self._attribute(form, {'size': [3, 2]}), [[0, -6], [-5, 0]]
-      )
-    else:
-      np.testing.assert_array_equal(
-        self._attribute(form, {'size': [3, 2]}), [[1, -6], [-4, 0]]
-      )
+  def test_one_example_without_its_axis(self):
+    np.testing.assert_array_equal(
+      self._attribute('dict', {'size': [3, 2]}), [[0, -6], [-5, 0]]
+    )
 
 
 if __name__ == '__main__':

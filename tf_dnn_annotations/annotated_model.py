@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import annotations
+from tf_dnn_annotations import example_forms
 from tf_dnn_annotations import feature_values
 from tf_dnn_annotations import names
 from tf_dnn_annotations import network
@@ -259,8 +260,8 @@ class AnnotatedModel(object):
     """Computes the columns and outputs of examples.
 
     Args:
-      examples: list of serialized tf.Examples (bytes), or a dict of raw
-        features as `feature_values.batch` takes it.
+      examples: as `example_forms.plain` takes them, raw features as
+        `feature_values.batch` does.
       output: 'logits' or 'probabilities'.
       max_rows: most rows in one model call.
 
@@ -291,6 +292,7 @@ class AnnotatedModel(object):
       is to be fed).
     """
     self._check_open()
+    examples = example_forms.plain(examples)
     if isinstance(examples, dict):
       values, num_rows = feature_values.batch(self.features, examples)
 
@@ -298,7 +300,7 @@ class AnnotatedModel(object):
         return self._feed(feature_values.rows(values, first, last))
 
       return num_rows, feed_of_rows
-    examples = serialized_examples.checked(examples)
+    serialized_examples.check_parse(examples)
 
     def feed_of_examples(first, last):
       serialized = examples[first:last]
