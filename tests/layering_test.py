@@ -14,6 +14,7 @@ _PACKAGE = pathlib.Path(__file__).absolute().parents[1] / 'tf_dnn_annotations'
 _ORDER = (
   'estimator_stand_ins',
   'modern_tf',
+  'suggestions',
   'names',
   'blas_threads',
   'path_integral',
@@ -28,8 +29,13 @@ _ORDER = (
   'annotations',
   'checkpoint_mismatch',
   'estimators',
+  'row_errors',
+  'raw_values',
+  'feature_types',
+  'feature_arrays',
   'feature_values',
   'serialized_examples',
+  'example_forms',
   'network',
   'refusals',
   'annotated_model',
@@ -54,7 +60,7 @@ _WRITER = (
   'checkpoint_mismatch',
   'estimators',
 )
-_READERS = _ORDER[_ORDER.index('feature_values') :]
+_READERS = _ORDER[_ORDER.index('row_errors') :]
 
 # What is loaded only once something needs it.
 _HEAVY = ('apache_beam', 'matplotlib', 'numpy', 'pandas', 'tensorflow', 'tqdm')

@@ -62,8 +62,8 @@ def compute(model, batches, strategy, num_rows=100, seed=0, given='batches'):
       reservoir.add(len(columns), _row_fn(batch))
   if not count:
     raise ValueError(
-      f'`{given}` must hold at least one example to compute baselines of; got '
-      'none. Give the training data, or a part of it.'
+      f'`{given}` must hold at least one example; got none. Give the training '
+      'data, or a part of it.'
     )
   if strategy == 'sample':
     return _together(model.features, reservoir.rows)

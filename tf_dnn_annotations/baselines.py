@@ -237,11 +237,17 @@ def _array(column, value):
   if isinstance(value, (tf.Tensor, tf.Variable)):
     value = raw_values.concrete(column.name, value)
   try:
-    return np.asarray(
+    array = np.asarray(
       raw_values.plain(column.name, value) if np.ndim(value) else value
     )
-  except ValueError as error:  # Lists of different lengths.
+  except ValueError:  # Lists of different lengths.
+    array = None
+  if array is None or (
+    array.dtype == object
+    and any(isinstance(entry, (list, np.ndarray)) for entry in array.ravel())
+  ):
     raise ValueError(
       f'`baselines` must have the shape [{column.width}] for column '
       f'{column.name!r}; got {value!r:.80}. Give one value an element.'
-    ) from error
+    )
+  return array

@@ -236,7 +236,8 @@ def _array(feature, value):
     except (ValueError, OverflowError):  # Lists of different lengths, say.
       array = None
     if array is not None and array.dtype.kind in 'biuf':
-      return array
+      if not feature_types.is_inexact(feature, array):
+        return array
   # As objects: numpy's own strings drop trailing zero bytes.
   try:
     return np.asarray(rows, object)

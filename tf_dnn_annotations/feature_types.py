@@ -56,25 +56,39 @@ def _numbers(feature, array, rows):
     numbers = np.asarray(values)
   except (ValueError, OverflowError):
     numbers = array
-  if numbers.dtype.kind in 'biuf' or not values:
+  if numbers.dtype.kind in 'biuf' and not is_inexact(feature, numbers):
     return numbers.reshape(array.shape)
   for k, value in enumerate(values):
     if raw_values.is_missing(value):
       raise _missing(feature, value, rows[k])
     if not isinstance(value, (bool, int, float, np.number, np.bool_)):
       raise _no_number(feature, value, rows[k])
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+    if feature.dtype.is_floating or not isinstance(value, int):
+      continue
+    if not -(2**63) <= value < 2**63:
       raise _no_number(feature, value, rows[k], 'It is beyond 64 bits.')
-  return numbers
+  return np.array(values, np.float64).reshape(array.shape)
+
+
+def is_inexact(feature, array):
+  """Whether floats for integers may have been others, rounded."""
+  if feature.dtype.is_floating or array.dtype.kind != 'f':
+    return False
+  with np.errstate(invalid='ignore'):  # NaN.
+    return bool((np.abs(array) >= _first_shared(array.dtype)).any())
+
+
+def _first_shared(dtype):
+  """Returns the first integer that shares its float with another one."""
+  return 2.0 ** (np.finfo(dtype).nmant + 1)
 
 
 def _check_whole(feature, array, numbers, rows):
   """Raises `RowError` where conversion to integers has changed a number."""
   is_changed = numbers != array
   if array.dtype.kind == 'f':
-    # From here on, several integers have the same float.
-    first_shared = 2.0 ** (np.finfo(array.dtype).nmant + 1)
-    is_changed |= ~(np.abs(array) < first_shared)
+    with np.errstate(invalid='ignore'):  # NaN.
+      is_changed |= ~(np.abs(array) < _first_shared(array.dtype))
   if not is_changed.any():
     return
   k = int(np.argmax(is_changed.ravel()))
@@ -91,28 +105,33 @@ def _check_whole(feature, array, numbers, rows):
 
 
 def _no_number(feature, value, row, remedy='Convert it to numbers.'):
-  shown = value.item() if isinstance(value, (np.number, np.bool_)) else value
-  if isinstance(value, (np.str_, np.bytes_)):
-    shown = value.item()
-  if getattr(value, 'dtype', np.dtype(object)).kind in 'mM':
-    shown = str(value)
   return row_errors.RowTypeError(
     int(row),
-    f'feature {feature.key!r} must be {feature.dtype.name}; got {shown!r:.80}. '
-    + remedy,
+    f'feature {feature.key!r} must be {feature.dtype.name}; got '
+    f'{_shown(value)}. {remedy}',
   )
 
 
 def _missing(feature, value, row):
   return row_errors.RowError(
     int(row),
-    f'feature {feature.key!r} must be {feature.dtype.name}; got {value!r}. '
+    f'feature {feature.key!r} must be {feature.dtype.name}; got '
+    f'{_shown(value)}. '
     + (
       'Where there is no value, leave it out of the list of the row.'
       if takes_any_number(feature)
       else 'It needs a value in each row: give a number, or leave the row out.'
     ),
   )
+
+
+def _shown(value):
+  """Returns a value as text, as Python writes it whatever numpy does."""
+  if getattr(value, 'dtype', np.dtype(object)).kind in 'mM':
+    value = str(value)  # Its item may be a mere number.
+  elif isinstance(value, np.generic):
+    value = value.item()
+  return f'{value!r:.80}'
 
 
 def _encoded(feature, value, row):
@@ -129,7 +148,7 @@ def _encoded(feature, value, row):
     remedy = 'Give a list of strings.'
   raise row_errors.RowTypeError(
     int(row),
-    f'feature {feature.key!r} must be strings; got {value!r:.80}. {remedy}',
+    f'feature {feature.key!r} must be strings; got {_shown(value)}. {remedy}',
   )
 
 

@@ -167,7 +167,8 @@ def _lists_of_ragged(key, value):
 
 def _cells_of_series(value):
   is_na = np.asarray(value.isna())
-  if not is_na.any():
+  is_of_floats = isinstance(value.dtype, np.dtype) and value.dtype.kind == 'f'
+  if is_of_floats or not is_na.any():
     return np.asarray(value)
   # Not by way of floats, which cannot hold all integers.
   cells = np.array(value.astype(object), object)

@@ -44,13 +44,11 @@ def takes_unknown(function):
 
 
 def refuse_unknown(function, arguments):
-  """Raises TypeError if some of the named arguments are not the function's."""
-  known = [name for name in inspect.signature(function).parameters]
+  """Raises TypeError at the first argument that a bound method lacks."""
+  known = list(inspect.signature(function).parameters)
   for name in arguments:
     if name not in known:
       raise TypeError(
         f'{function.__name__}() has no argument {name!r}.'
-        + (
-          did_you_mean(name, known[1:]) or f' It takes {", ".join(known[1:])}.'
-        )
+        + (did_you_mean(name, known) or f' It takes {", ".join(known)}.')
       )
