@@ -158,6 +158,14 @@ class LayeringTest(parameterized.TestCase):
     self.assertIn(_PACKAGE.name, loaded)
     self.assertEmpty(loaded & {*_HEAVY, 'tensorflow_estimator'})
 
+  def test_modules_are_there_after_a_plain_import(self):
+    loaded = _loaded_by(
+      f'import {_PACKAGE.name} as tfda\n'
+      'tfda.path_sweep.is_built()\n'
+      'assert not hasattr(tfda, "path_swept")'
+    )
+    self.assertNotIn('tensorflow', loaded)
+
   def test_readers_need_neither_tensorflow_estimator_nor_an_extra(self):
     loaded = _loaded_by(
       '\n'.join(f'import {_PACKAGE.name}.{module}' for module in _READERS[:-1]),

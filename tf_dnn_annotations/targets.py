@@ -56,10 +56,7 @@ def ids(model, targets, num_rows):
         f"{model.num_outputs}), or 'all'."
       )
     return None
-  try:
-    shape = np.shape(targets)
-  except ValueError:  # Lists of different lengths.
-    shape = (len(targets), '?')
+  shape = _shape(targets)
   if shape == ():
     return np.full(num_rows, _id(model, targets), np.int64)
   if shape != (num_rows,):
@@ -71,7 +68,6 @@ def ids(model, targets, num_rows):
     for extreme in {targets.min(), targets.max()} if num_rows else ():
       _id(model, extreme)
     return targets.astype(np.int64)
-  found = np.zeros(num_rows, np.int64)
   for row, target in enumerate(targets):
     if raw_values.is_missing(target):
       raise row_errors.RowError(
@@ -79,8 +75,16 @@ def ids(model, targets, num_rows):
         f'`targets` must have a class for each row; got {target!r}. Leave the '
         'row out, or give it the class to be explained.',
       )
-    found[row] = _id(model, target)
-  return found
+  return np.array([_id(model, t) for t in targets], np.int64)
+
+
+def _shape(targets):
+  """Returns the shape of targets, with '?' where lists differ in length."""
+  if isinstance(targets, (list, tuple)):
+    if any(isinstance(target, (list, tuple)) for target in targets):
+      lengths = {len(t) if hasattr(t, '__len__') else 1 for t in targets}
+      return len(targets), lengths.pop() if len(lengths) == 1 else '?'
+  return np.shape(targets)
 
 
 def _id(model, target):
