@@ -232,6 +232,12 @@ class FeatureTest(_ModelTest):
       [['a'], ['b', 'c'], ['a'], ['a']],
       r"^row 1: .*'plan' .*\[n, 1\]; got \['b', 'c'\]",
     ),
+    ('plan', [['a'], None, ['b'], ['a']], r"^row 1: .*'plan' .*got None"),
+    ('plan', [['a'], ['b'], [], ['a']], r"^row 2: .*'plan' .*got \[\]"),
+    ('plan', [['a'], ['b'], 'a', ['a']], r"^row 2: .*'plan' .*got 'a'"),
+    ('color', ['red', '\ud800', '', ''], r"^row 1: .*'color' .*not text: give"),
+    ('size', pd.DataFrame({'w': [1, 2, 3, 4]}), r'\[n, 2\]; got \[4\]'),
+    ('count', np.array([(1,)] * 4, [('a', 'f4')]), r'^row 0: .*got \(1'),
     ('day', (i for i in range(3)), r"as many rows .*'day': 3"),
     # Sparse tensors that contradict themselves.
     (
@@ -342,6 +348,7 @@ class ExamplesTest(_ModelTest):
     (np.array('abc'), r'`examples` must be a list'),
     (np.zeros((2, 3)), r'must hold bytes; got ndarray at row 0\. .*DataFrame'),
     (['a'], r'must hold bytes; got str at row 0\. .* a list of dicts'),
+    (pd.DataFrame, r'`examples` must be a list; got <class'),
     ({1, 2}, r'must hold bytes; got int at row 0'),
   )
   def test_others(self, examples, regex):

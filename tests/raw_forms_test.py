@@ -193,6 +193,7 @@ _FORMS = {
     'series_of_arrays': lambda key: pd.Series(
       _objects([np.array(row, object) for row in _RAW[key]])
     ),
+    'tuples': lambda key: [tuple(row) or None for row in _RAW[key]],
     'frame_of_columns': lambda _: pd.DataFrame(
       {'first': ['v', None, 'w', 'v'], 'second': ['w', None, None, 'v']}
     ),

@@ -168,10 +168,10 @@ class TargetsTest(parameterized.TestCase):
     self._check(name, targets, ids)
 
   def test_all_and_predicted_as_arrays(self):
-    for name in ('all', 'predicted'):
+    for name in ('all', 'predicted', b'all', b'predicted'):
       np.testing.assert_array_equal(
         self._attribute('vocabulary', np.array(name)).targets,
-        self._attribute('vocabulary', name).targets,
+        self._attribute('vocabulary', tf.compat.as_str(name)).targets,
       )
 
   def test_tensors(self):

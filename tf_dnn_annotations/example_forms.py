@@ -43,7 +43,7 @@ def plain(examples):
   if isinstance(examples, (tf.Tensor, tf.Variable)):
     examples = raw_values.concrete('`examples`', examples)
   if (
-    isinstance(examples, (str, bytes))
+    isinstance(examples, (str, bytes, type))
     or not hasattr(examples, '__iter__')
     or not getattr(examples, 'ndim', 1)
   ):
@@ -95,7 +95,7 @@ def check_batches(batches):
     batches: iterable of what `plain` takes.
   """
   is_one = (
-    isinstance(batches, (str, bytes, collections.abc.Mapping))
+    isinstance(batches, (str, bytes, type, collections.abc.Mapping))
     or raw_values.is_frame(batches)
     or not hasattr(batches, '__iter__')
   )

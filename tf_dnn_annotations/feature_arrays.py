@@ -1,5 +1,7 @@
 """The raw values of one feature, made into what a graph can be fed."""
 
+import itertools
+
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -9,6 +11,10 @@ from tf_dnn_annotations import row_errors
 
 # What tf.feature_column takes for missing in a dense tensor; of integers, -1.
 PADDING = {tf.string: b'', tf.float32: 0.0, tf.float64: 0.0}
+
+# Values that can be taken without a look at each: none of them is missing.
+_SCALARS = {bool, bytes, float, int, str}
+_LISTS = {list, tuple, np.ndarray}
 
 
 def dense(feature, value):
@@ -28,7 +34,7 @@ def dense(feature, value):
   if isinstance(value, tf.SparseTensorValue):
     value = _cells(feature, value)
   array = _array(feature, value)
-  if array.dtype == object and any(map(_is_list, array.ravel())):
+  if array.dtype == object and _has_lists(array.ravel().tolist()):
     _refuse_uneven(feature, value)
   return feature_types.converted(feature, _shaped(feature, array))
 
@@ -98,6 +104,11 @@ def _entries(feature, value):
     is_kept = ~(_is_nan(cells) | _are_padding(feature, cells))
     rows = np.nonzero(is_kept)[0]
     return rows, _places(rows), cells[is_kept], len(value)
+  if isinstance(value, list) and set(map(type, value)) <= {list, tuple}:
+    flat = list(itertools.chain.from_iterable(value))
+    if set(map(type, flat)) <= _SCALARS:
+      lengths = np.fromiter(map(len, value), np.int64, len(value))
+      return _listed(lengths, flat)
   is_cells = isinstance(value, np.ndarray) and value.ndim == 2
   lists = [
     _values_of_cells(feature, row)
@@ -106,10 +117,15 @@ def _entries(feature, value):
     for i, row in enumerate(value)
   ]
   lengths = np.array([len(row) for row in lists], np.int64)
-  rows = np.repeat(np.arange(len(lists)), lengths)
-  values = np.empty(len(rows), object)
-  values[:] = [single for row in lists for single in row]
-  return rows, _places(rows), values, len(lists)
+  return _listed(lengths, list(itertools.chain.from_iterable(lists)))
+
+
+def _listed(lengths, flat):
+  """Returns what `_entries` does of rows of some lengths, and all values."""
+  rows = np.repeat(np.arange(len(lengths)), lengths)
+  values = np.empty(len(flat), object)
+  values[:] = flat
+  return rows, _places(rows), values, len(lengths)
 
 
 def _places(rows):
@@ -156,13 +172,13 @@ def _values_of_row(feature, row, i):
   if isinstance(row, np.ndarray) and row.ndim > 1:
     raise _nested(feature, row, i)
   values = [value for value in row if not raw_values.is_left_out(value)]
-  if any(map(_is_list, values)):
+  if _has_lists(values):
     raise _nested(feature, row, i)
   return values
 
 
-def _is_list(value):
-  return isinstance(value, (list, tuple, np.ndarray))
+def _has_lists(values):
+  return not _LISTS.isdisjoint(map(type, values))
 
 
 def _nested(feature, row, i):
@@ -286,9 +302,10 @@ def _refuse_uneven(feature, rows):
     except ValueError:  # Nested lists of different lengths.
       shape = None
     first = shape if first is None else first
-    is_good = shape == first
+    is_good = shape == first and not raw_values.is_missing(row)
     if feature.shape is not None and shape is not None:
-      is_good = _fits(feature, shape) or (shape == () and feature.shape == [1])
+      fits = _fits(feature, shape) or (shape == () and feature.shape == [1])
+      is_good = is_good and fits
     if not is_good:
       raise row_errors.RowError(
         i,

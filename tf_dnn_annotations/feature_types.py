@@ -19,15 +19,20 @@ def converted(feature, array, rows=None):
   if rows is None:
     rows = _FirstDimension(array.size // max(1, len(array)))
   if feature.dtype == tf.string:
+    values = array.ravel().tolist()
+    if not set(map(type, values)) <= {bytes}:
+      values = [
+        value if type(value) is bytes else _encoded(feature, value, rows, k)
+        for k, value in enumerate(values)
+      ]
     strings = np.empty(array.shape, object)
-    strings.ravel()[:] = [
-      value if type(value) is bytes else _encoded(feature, value, rows[k])
-      for k, value in enumerate(array.ravel().tolist())
-    ]
+    strings.ravel()[:] = values
     return strings
   if array.dtype == object:
     array = _numbers(feature, array, rows)
   wanted = feature.dtype.as_numpy_dtype
+  if array.dtype == wanted:
+    return array
   if array.size == 0:
     return array.astype(wanted)
   if array.dtype.kind not in 'biuf':
@@ -134,12 +139,15 @@ def _shown(value):
   return f'{value!r:.80}'
 
 
-def _encoded(feature, value, row):
-  if isinstance(value, str):
-    return value.encode('utf-8')
+def _encoded(feature, value, rows, k):
   if isinstance(value, bytes):
     return value
   remedy = 'Convert it with str().'
+  if isinstance(value, str):
+    try:
+      return value.encode('utf-8')
+    except UnicodeEncodeError:
+      remedy = 'It is not text: give the bytes that are meant.'
   if raw_values.is_missing(value):
     remedy = "It needs a string in each row: give '', or leave the row out."
     if takes_any_number(feature):
@@ -147,7 +155,7 @@ def _encoded(feature, value, row):
   elif isinstance(value, (dict, set, frozenset)):
     remedy = 'Give a list of strings.'
   raise row_errors.RowTypeError(
-    int(row),
+    int(rows[k]),
     f'feature {feature.key!r} must be strings; got {_shown(value)}. {remedy}',
   )
 

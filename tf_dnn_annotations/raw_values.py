@@ -38,6 +38,11 @@ def plain(key, value):
   Raises:
     TypeError: `value` is none of these.
   """
+  # What most have, first.
+  if type(value) is np.ndarray and value.ndim:
+    return value
+  if type(value) is list and set(map(type, value)) <= _PLAIN:
+    return value
   if is_sparse(value):
     return tf.SparseTensorValue(
       *(
@@ -70,8 +75,6 @@ def plain(key, value):
       + _ONE_VALUE_PER_ROW
     )
   rows = list(value)
-  if {type(row) for row in rows} <= _PLAIN:
-    return rows
   return [plain(key, row) if _is_container(row) else row for row in rows]
 
 
@@ -98,7 +101,8 @@ def is_frame(value):
 
 def is_series(value):
   """Whether `value` is a pandas Series, Index or extension array."""
-  return hasattr(value, 'isna') and getattr(value, 'ndim', 0) == 1
+  is_flat = getattr(value, 'ndim', 0) == 1 and getattr(value, 'nlevels', 1) == 1
+  return hasattr(value, 'isna') and is_flat
 
 
 def is_scalar(value):

@@ -45,6 +45,8 @@ def takes_unknown(function):
 
 def refuse_unknown(function, arguments):
   """Raises TypeError at the first argument that a bound method lacks."""
+  if not arguments:
+    return
   known = list(inspect.signature(function).parameters)
   for name in arguments:
     if name not in known:

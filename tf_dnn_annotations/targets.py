@@ -27,7 +27,10 @@ def plain(targets):
   if isinstance(targets, np.ma.MaskedArray) and targets.ndim:
     targets = raw_values.plain('`targets`', targets)
   if isinstance(targets, np.ndarray) and not targets.ndim:
-    return targets[()]
+    targets = targets[()]
+  # As TensorFlow has strings.
+  if isinstance(targets, bytes) and targets in (b'all', b'predicted'):
+    targets = targets.decode()
   return targets
 
 
