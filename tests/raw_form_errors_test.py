@@ -206,6 +206,11 @@ class FeatureTest(_ModelTest):
       r'a value for each row; got .*3\.5\. Give a list',
     ),
     ('count', np.array(3.5), r'a value for each row; got .*3\.5\. Give a list'),
+    (
+      'size',
+      [np.zeros((2, 2)), np.zeros((2, 2)), np.zeros(2), np.zeros(2)],
+      r"^row 0: .*'size' .*got array\(\[\[0",
+    ),
     ('seen', {0: 1}, r"'seen' must have a value for each row; got \{0: 1\}"),
     ('seen', {0, 1}, r"'seen' must have a value for each row; got \{0, 1\}"),
     ('color', None, r"'color' must have a value for each row; got None"),
@@ -355,12 +360,20 @@ class ExamplesTest(_ModelTest):
     self._check(TypeError, regex, examples)
 
   def test_a_dataset(self):
-    dataset = tf.data.Dataset.from_tensor_slices([b'a'])
-    self._check(
-      TypeError,
-      r'got a tf\.data\.Dataset\. .*dataset\.batch\(1024\)\.as_numpy_iterator',
-      dataset,
-    )
+    with tf.Graph().as_default():
+      dataset = tf.data.Dataset.from_tensor_slices([b'a'])
+      remedy = r'what session\.run\(tf\.data\.make_one_shot_iterator\(dataset'
+      self._check(TypeError, r'got a tf\.data\.Dataset\. .*' + remedy, dataset)
+      with self.assertRaisesRegex(
+        TypeError, '`batches` .*of a graph.*' + remedy
+      ):
+        list(self.ig.attribute_batches(dataset))
+    if tf.executing_eagerly():
+      self._check(
+        TypeError,
+        r'a tf\.data\.Dataset\. .*dataset\.batch\(1024\)\.as_numpy_iterator',
+        tf.data.Dataset.from_tensor_slices([b'a']),
+      )
 
   @parameterized.parameters('mean', 'median', 'sample')
   def test_every_strategy_refuses_what_attribute_refuses(self, strategy):

@@ -248,6 +248,7 @@ def _array(column, value):
   ):
     raise ValueError(
       f'`baselines` must have the shape [{column.width}] for column '
-      f'{column.name!r}; got {value!r:.80}. Give one value an element.'
+      f'{column.name!r}; got {raw_values.shown(value)}. Give one value an '
+      'element.'
     )
   return array

@@ -37,8 +37,8 @@ def plain(examples):
   if _is_dataset(examples):
     raise TypeError(
       '`examples` must be rows; got a tf.data.Dataset. Give its batches, of '
-      'serialized tf.Examples or of dicts of raw features: attribute_batches('
-      'dataset.batch(1024).as_numpy_iterator()).'
+      'serialized tf.Examples or of dicts of raw features, to '
+      'attribute_batches: ' + _batches_of_dataset()
     )
   if isinstance(examples, (tf.Tensor, tf.Variable)):
     examples = raw_values.concrete('`examples`', examples)
@@ -48,8 +48,8 @@ def plain(examples):
     or not getattr(examples, 'ndim', 1)
   ):
     raise TypeError(
-      f'`examples` must be a list; got {examples!r:.80}. {_REMEDY} Of batches, '
-      'each is such a list or dict.'
+      f'`examples` must be a list; got {raw_values.shown(examples)}. '
+      f'{_REMEDY} Of batches, each is such a list or dict.'
     )
   if getattr(getattr(examples, 'dtype', None), 'kind', '') == 'S':
     raise TypeError(
@@ -88,12 +88,26 @@ def _is_dataset(value):
   )
 
 
+def _batches_of_dataset():
+  if tf.executing_eagerly():
+    return 'dataset.batch(1024).as_numpy_iterator().'
+  return (
+    'what session.run(tf.data.make_one_shot_iterator(dataset.batch(1024))'
+    '.get_next()) returns, batch by batch.'
+  )
+
+
 def check_batches(batches):
   """Raises TypeError where `batches` is a single batch, as far as can be seen.
 
   Args:
     batches: iterable of what `plain` takes.
   """
+  if _is_dataset(batches) and not tf.executing_eagerly():
+    raise TypeError(
+      '`batches` must be an iterable of batches; got a tf.data.Dataset of a '
+      'graph. Give ' + _batches_of_dataset()
+    )
   is_one = (
     isinstance(batches, (str, bytes, type, collections.abc.Mapping))
     or raw_values.is_frame(batches)

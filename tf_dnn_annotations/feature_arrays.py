@@ -185,7 +185,7 @@ def _nested(feature, row, i):
   return row_errors.RowError(
     i,
     f'feature {feature.key!r} must have a list of single values per row; got '
-    f'{row!r:.80}. Flatten each row.',
+    f'{raw_values.shown(row)}. Flatten each row.',
   )
 
 
@@ -310,6 +310,6 @@ def _refuse_uneven(feature, rows):
       raise row_errors.RowError(
         i,
         f'feature {feature.key!r} must be an array of {feature.dtype.name} '
-        f'with the shape [n, {_dimensions(feature)}]; got {row!r:.80}. Give '
-        'every row the same number of values.',
+        f'with the shape [n, {_dimensions(feature)}]; got '
+        f'{raw_values.shown(row)}. Give every row the same number of values.',
       )

@@ -113,7 +113,7 @@ def _no_number(feature, value, row, remedy='Convert it to numbers.'):
   return row_errors.RowTypeError(
     int(row),
     f'feature {feature.key!r} must be {feature.dtype.name}; got '
-    f'{_shown(value)}. {remedy}',
+    f'{raw_values.shown(value)}. {remedy}',
   )
 
 
@@ -121,22 +121,13 @@ def _missing(feature, value, row):
   return row_errors.RowError(
     int(row),
     f'feature {feature.key!r} must be {feature.dtype.name}; got '
-    f'{_shown(value)}. '
+    f'{raw_values.shown(value)}. '
     + (
       'Where there is no value, leave it out of the list of the row.'
       if takes_any_number(feature)
       else 'It needs a value in each row: give a number, or leave the row out.'
     ),
   )
-
-
-def _shown(value):
-  """Returns a value as text, as Python writes it whatever numpy does."""
-  if getattr(value, 'dtype', np.dtype(object)).kind in 'mM':
-    value = str(value)  # Its item may be a mere number.
-  elif isinstance(value, np.generic):
-    value = value.item()
-  return f'{value!r:.80}'
 
 
 def _encoded(feature, value, rows, k):
@@ -156,7 +147,8 @@ def _encoded(feature, value, rows, k):
     remedy = 'Give a list of strings.'
   raise row_errors.RowTypeError(
     int(rows[k]),
-    f'feature {feature.key!r} must be strings; got {_shown(value)}. {remedy}',
+    f'feature {feature.key!r} must be strings; got '
+    f'{raw_values.shown(value)}. {remedy}',
   )
 
 

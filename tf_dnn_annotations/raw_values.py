@@ -71,7 +71,7 @@ def plain(key, value):
     return _array(key, np.asarray(value))
   if is_unfit or not isinstance(value, collections.abc.Iterable):
     raise TypeError(
-      f'feature {key!r} must have a value for each row; got {value!r:.80}. '
+      f'feature {key!r} must have a value for each row; got {shown(value)}. '
       + _ONE_VALUE_PER_ROW
     )
   rows = list(value)
@@ -87,6 +87,15 @@ def _is_container(value):
     or hasattr(value, '__array__')
     or hasattr(value, 'numpy')
   )
+
+
+def shown(value):
+  """Returns a value as a short text of one line, the same for any numpy."""
+  if getattr(getattr(value, 'dtype', None), 'kind', '') in ('m', 'M'):
+    value = str(value)  # Its item may be a mere number.
+  elif isinstance(value, np.generic):
+    value = value.item()
+  return f'{" ".join(repr(value).split()):.80}'
 
 
 def is_sparse(value):
@@ -147,7 +156,7 @@ def concrete(key, value):
   elif not isinstance(value, (tf.Tensor, tf.Variable)):
     return value
   raise TypeError(
-    f'feature {key!r} must have values; got {value!r:.80}, a Tensor of a '
+    f'feature {key!r} must have values; got {shown(value)}, a Tensor of a '
     'graph, which has none yet. Give what session.run(tensor) returns, or an '
     'eager Tensor.'
   )
@@ -158,7 +167,7 @@ def _array(key, array):
     return np.asarray(array)
   raise TypeError(
     f'feature {key!r} must have a value for each row; got the single '
-    f'{array.tolist()!r:.80}. {_ONE_VALUE_PER_ROW}'
+    f'{shown(array.tolist())}. {_ONE_VALUE_PER_ROW}'
   )
 
 
