@@ -318,7 +318,7 @@ class ExamplesTest(_ModelTest):
     )
     self._check(
       TypeError,
-      r'got str at row 0\. Of one row of a DataFrame, give frame\.iloc\[\[i',
+      r'str at row 0\. Give the whole DataFrame; of its row i, frame\.iloc',
       frame.iloc[0],
     )
     self._check(
@@ -348,7 +348,7 @@ class ExamplesTest(_ModelTest):
     )
 
   @parameterized.parameters(
-    (_symbolic(tf.string), r'`examples`.*of a graph.*what session\.run'),
+    (_symbolic(tf.string), r'^`examples` must .*of a graph.*what session\.run'),
     (np.array([b'a', b'b\0']), r'which drops zeros.*np\.array\(examples, obj'),
     (np.array('abc'), r'`examples` must be a list'),
     (np.zeros((2, 3)), r'must hold bytes; got ndarray at row 0\. .*DataFrame'),

@@ -185,7 +185,9 @@ class TargetsTest(parameterized.TestCase):
   def test_symbolic_tensors(self):
     with tf.Graph().as_default():
       targets = tf.placeholder(tf.int64, [6])
-    with self.assertRaisesRegex(TypeError, '`targets`.*what session.run'):
+    with self.assertRaisesRegex(
+      TypeError, '^`targets` must have.*what session.run'
+    ):
       self._attribute('multi_class', targets)
 
   @parameterized.parameters(

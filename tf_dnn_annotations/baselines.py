@@ -235,7 +235,7 @@ def _array(column, value):
   if raw_values.is_scalar(value):
     return np.asarray(value)
   if isinstance(value, (tf.Tensor, tf.Variable)):
-    value = raw_values.concrete(column.name, value)
+    value = raw_values.concrete(f'`baselines` of {column.name!r}', value)
   try:
     array = np.asarray(
       raw_values.plain(column.name, value) if np.ndim(value) else value

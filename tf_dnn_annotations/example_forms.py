@@ -1,5 +1,6 @@
 """The forms in which users have examples: two are enough for a model."""
 
+import collections
 import collections.abc
 
 import tensorflow.compat.v1 as tf
@@ -72,7 +73,7 @@ def _check_types(rows, examples):
       continue
     remedy = _REMEDY
     if raw_values.is_series(examples):
-      remedy = 'Of one row of a DataFrame, give frame.iloc[[i]], a DataFrame.'
+      remedy = 'Give the whole DataFrame; of its row i, frame.iloc[[i]].'
     elif isinstance(row, (tf.Tensor, tf.Variable)):
       remedy += ' An eager Tensor has them in numpy().'
     raise TypeError(
@@ -128,7 +129,8 @@ def _of_frame(frame):
       '`examples` must have feature keys as names of columns; got a MultiIndex '
       f'with {names[0]!r}. Give each column one name.'
     )
-  twice = sorted({str(name) for name in names if names.count(name) > 1})
+  counts = collections.Counter(names)
+  twice = sorted(str(name) for name, count in counts.items() if count > 1)
   if twice:
     raise ValueError(
       f'`examples` must have columns of different names; got {twice} more than '

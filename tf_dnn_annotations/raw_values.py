@@ -46,7 +46,7 @@ def plain(key, value):
   if is_sparse(value):
     return tf.SparseTensorValue(
       *(
-        np.asarray(concrete(key, part))
+        np.asarray(concrete(f'feature {key!r}', part))
         for part in (value.indices, value.values, value.dense_shape)
       )
     )
@@ -56,7 +56,7 @@ def plain(key, value):
     return _cells_of_frame(value)
   if is_series(value):
     return _cells_of_series(value)
-  value = concrete(key, value)
+  value = concrete(f'feature {key!r}', value)
   if isinstance(value, np.ma.MaskedArray):
     is_masked = np.ma.getmaskarray(value)
     if not is_masked.any():
@@ -146,8 +146,13 @@ def _is_pandas_missing(value):
   )
 
 
-def concrete(key, value):
-  """Returns the value of a Tensor; others unchanged."""
+def concrete(what, value):
+  """Returns the value of a Tensor; others unchanged.
+
+  Args:
+    what: how a message calls it.
+    value: a Tensor or anything else.
+  """
   if hasattr(value, 'numpy') and callable(value.numpy):
     try:
       return value.numpy()
@@ -156,8 +161,8 @@ def concrete(key, value):
   elif not isinstance(value, (tf.Tensor, tf.Variable)):
     return value
   raise TypeError(
-    f'feature {key!r} must have values; got {shown(value)}, a Tensor of a '
-    'graph, which has none yet. Give what session.run(tensor) returns, or an '
+    f'{what} must have values; got {shown(value)}, a Tensor of a graph, which '
+    'has none yet. Give what session.run(tensor) returns, or an '
     'eager Tensor.'
   )
 
@@ -175,7 +180,7 @@ def _lists_of_ragged(key, value):
   try:
     return value.to_list()
   except ValueError:  # Of a graph.
-    return concrete(key, value.flat_values)
+    return concrete(f'feature {key!r}', value.flat_values)
 
 
 def _cells_of_series(value):
