@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
+from tf_dnn_annotations import feature_values
 
 _RAW = {
   'color': [[b'red'], [], [b'blue'], [b'red']],  # Any number.
@@ -290,6 +291,42 @@ class FeatureTest(_ModelTest):
         f"'{key}' must have values; .*of a graph.*what session.run",
         dict(_RAW, **{key: value}),
       )
+
+
+class GoodRowsTest(_ModelTest):
+  def test_rows_that_are_left(self):
+    raw = dict(
+      _RAW,
+      count=[3, None, -2, 1],
+      seen=_sparse([[2, 0], [0, 0], [3, 0]], [4, 1], (3, 0, 2)),
+      size=np.float32([[1, 2], [-0.5, 0], [3, np.inf], [0, -2]]),
+      color=pd.Series(['red', None, 'blue', 'red']),
+    )
+    features = self.ig.model.features
+    values, rows, reasons = feature_values.batch_of_good_rows(features, raw)
+    np.testing.assert_array_equal(rows, [0, 3])
+    self.assertCountEqual(reasons, [1, 2])
+    self.assertRegex(reasons[1], "^feature 'count' must be float32; got None")
+    self.assertRegex(reasons[2], "^feature 'size' must be finite; got inf")
+    expected, _ = feature_values.batch(
+      features, {key: [value[0], value[3]] for key, value in _RAW.items()}
+    )
+    for key, value in expected.items():
+      if features[key].is_sparse:
+        for got, part in zip(values[key], value):
+          np.testing.assert_array_equal(got, part)
+      else:
+        np.testing.assert_array_equal(values[key], value)
+
+  def test_all_or_none_are_left(self):
+    features = self.ig.model.features
+    _, rows, reasons = feature_values.batch_of_good_rows(features, _RAW)
+    np.testing.assert_array_equal(rows, range(4))
+    self.assertEqual(reasons, {})
+    raw = dict(_RAW, day=[None] * 4)
+    _, rows, reasons = feature_values.batch_of_good_rows(features, raw)
+    self.assertEmpty(rows)
+    self.assertCountEqual(reasons, range(4))
 
 
 class ExamplesTest(_ModelTest):

@@ -339,6 +339,14 @@ class RawFormsTest(parameterized.TestCase):
     self._check(row for row in rows)
     self._check(_frame().to_dict('records'))
 
+  def test_generators_are_read_once(self):
+    generators = {key: iter(values) for key, values in _RAW.items()}
+    result = self.ig.attribute(generators, baselines='mean')
+    expected = self.ig.attribute(_RAW, baselines='mean')
+    np.testing.assert_array_equal(
+      result.baseline_outputs, expected.baseline_outputs
+    )
+
   def test_batches(self):
     frame = _frame()
     for batches in (

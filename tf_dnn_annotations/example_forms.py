@@ -29,10 +29,8 @@ def plain(examples):
     TypeError: `examples` is none of these.
     ValueError: names of columns that are not distinct; rows of different keys.
   """
-  if isinstance(examples, dict):
-    return examples
   if isinstance(examples, collections.abc.Mapping):
-    return dict(examples)
+    return _of_mapping(examples)
   if raw_values.is_frame(examples):
     return _of_frame(examples)
   if _is_dataset(examples):
@@ -119,6 +117,16 @@ def check_batches(batches):
       '`batches` must be an iterable of batches; got '
       f'{type(batches).__name__}. Give [examples] if it is a single one.'
     )
+
+
+def _of_mapping(mapping):
+  """Returns a dict whose values can be iterated more than once."""
+  if not any(hasattr(value, '__next__') for value in mapping.values()):
+    return mapping if isinstance(mapping, dict) else dict(mapping)
+  return {
+    key: list(value) if hasattr(value, '__next__') else value
+    for key, value in mapping.items()
+  }
 
 
 def _of_frame(frame):

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import feature_arrays
+from tf_dnn_annotations import raw_values
 from tf_dnn_annotations import row_errors
 from tf_dnn_annotations import suggestions
 
@@ -73,6 +74,37 @@ def batch(features, raw):
     )
   check_finite(values)
   return values, next(iter(sizes.values())) if sizes else 0
+
+
+def batch_of_good_rows(features, raw):
+  """Returns what `batch` does, of the rows that can be used.
+
+  Each other row costs a pass over the batch.
+
+  Args:
+    features, raw: as for `batch`.
+
+  Returns:
+    ({key: array or `tf.SparseTensorValue`}, indices of the rows that it holds,
+    int [m], {index of another row: reason})
+
+  Raises:
+    ValueError, TypeError: as `batch` does where no single row is to blame.
+  """
+  raw = {key: raw_values.plain(key, value) for key, value in raw.items()}
+  good, reasons = None, {}
+  while True:
+    try:
+      values, count = batch(features, raw)
+    except RowError as error:
+      if good is None:
+        good = np.arange(max(num_rows(value) for value in raw.values()))
+      reasons[int(good[error.row])] = error.reason
+      kept = np.delete(np.arange(len(good)), error.row)
+      good = good[kept]
+      raw = {key: raw_values.chosen(raw[key], kept) for key in raw}
+      continue
+    return values, np.arange(count) if good is None else good, reasons
 
 
 def num_rows(value):

@@ -89,6 +89,25 @@ def _is_container(value):
   )
 
 
+def chosen(value, rows):
+  """Returns some rows of what `plain` returns, in the same form.
+
+  Args:
+    value: a list, an array or a `tf.SparseTensorValue`.
+    rows: int array, ascending.
+  """
+  if isinstance(value, list):
+    return [value[row] for row in rows]
+  if isinstance(value, np.ndarray):
+    return value[rows]
+  is_chosen = np.isin(value.indices[:, 0], rows)
+  indices = np.array(value.indices[is_chosen])
+  indices[:, 0] = np.searchsorted(rows, indices[:, 0])
+  shape = np.array(value.dense_shape)
+  shape[0] = len(rows)
+  return tf.SparseTensorValue(indices, value.values[is_chosen], shape)
+
+
 def shown(value):
   """Returns a value as a short text of one line, the same for any numpy."""
   if getattr(getattr(value, 'dtype', None), 'kind', '') in ('m', 'M'):
