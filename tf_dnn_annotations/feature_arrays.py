@@ -101,7 +101,9 @@ def _entries(feature, value):
     )
   if isinstance(value, np.ndarray) and value.dtype != object:
     cells = value[:, np.newaxis] if value.ndim == 1 else value
-    is_kept = ~(_is_nan(cells) | _are_padding(feature, cells))
+    is_kept = ~_is_nan(cells)
+    if feature.is_sparse:
+      is_kept &= ~_are_padding(feature, cells)
     rows = np.nonzero(is_kept)[0]
     return rows, _places(rows), cells[is_kept], len(value)
   if isinstance(value, list) and set(map(type, value)) <= {list, tuple}:
@@ -155,11 +157,11 @@ def _are_padding(feature, array):
 
 def _values_of_cells(feature, row):
   """Returns the values of a row of an array of objects."""
-  return [
-    value
-    for value in row
-    if not raw_values.is_missing(value) and not _is_padding(feature, value)
-  ]
+  values = [value for value in row if not raw_values.is_missing(value)]
+  # A dense feature keeps its padding: a crossed column takes it for a value.
+  if not feature.is_sparse:
+    return values
+  return [value for value in values if not _is_padding(feature, value)]
 
 
 def _values_of_row(feature, row, i):
