@@ -82,16 +82,20 @@ class ExportDirTest(parameterized.TestCase):
       feature_columns=case.columns(),
       model_dir=network_export.new_dir(),
     )
-    estimator = model_cases.estimator_class(head)(**arguments)
+    # That of the tf.estimator at hand.
+    is_tf_1 = tf.__version__.startswith('1.')
+    version = 1 if is_tf_1 else 2
+    estimator = model_cases.estimator_class(head, version)(**arguments)
     estimator.train(case.input_fn(head), steps=1)
     export_dir = estimator.export_saved_model(
       network_export.new_dir(), case.serving_input_receiver_fn()
     )
     name = 'DNNRegressor' if head == 'regression' else 'DNNClassifier'
+    name += 'WithLayerAnnotations' + ('' if is_tf_1 else 'V2')
     with self.assertRaisesRegex(
       ValueError,
       r"No layer annotations in .*signatures are \[.*'predict'.*\]\. Export "
-      f'it from {name}WithLayerAnnotations: .* without training',
+      f'it from {name}: .* without training',
     ) as raised:
       tfda.IntegratedGradients(export_dir)
     lines = re.findall('^    (.*)$', str(raised.exception), re.MULTILINE)
@@ -226,7 +230,7 @@ class AttributeTest(parameterized.TestCase):
     (
       dict(_without('size'), sise=_RAW['size']),
       ValueError,
-      r"Not known to the model: \['sise'\]\. Add \['size'\]",
+      r"Not known .*: \['sise'\]\. Did you mean 'size'\? Add \['size'\]",
     ),
     ({}, ValueError, r"Add \['color', 'count', 'day', 'size'\]"),
     (
@@ -252,7 +256,7 @@ class AttributeTest(parameterized.TestCase):
     (
       dict(_RAW, count=[1, None, 2]),
       ValueError,
-      r"'count' must be .*none of them None",
+      r"row 1: feature 'count' must be .*; got None\. It needs a value in each",
     ),
     (
       dict(_RAW, count=[[1], [2]]),

@@ -105,29 +105,32 @@ class BaselineStrategiesTest(parameterized.TestCase):
     # 300 samples of 10 of 101: the mean place of a row is 50, its standard
     # deviation 29.2 / sqrt(3000) = 0.53; five of those.
     places = []
-    rows = [b'%d' % i for i in range(101)]
+    rows = network_export.examples(
+      age=[[float(i)] for i in range(101)], colour=_COLOURS
+    )
+    place_of = {row: i for i, row in enumerate(rows)}
     for seed in range(300):
       sample = self.ig.baselines_of([rows], 'sample', num_rows=10, seed=seed)
       self.assertLen(set(sample), 10)
-      places.extend(int(row) for row in sample)
+      places.extend(place_of[row] for row in sample)
     self.assertAlmostEqual(np.mean(places), 50, delta=2.7)
 
   def test_batches_may_be_filled_again(self):
     """What is kept neither changes with a batch nor keeps it in memory."""
-    x = np.zeros((3, 4), np.float32)
+    age = np.zeros((3, 1), np.float32)
 
     def batches():
       for value in range(1, 6):
-        x[:] = value
-        yield {'x': x}
+        age[:] = value
+        yield {'age': age, 'colour': [[b'red']] * 3}
 
     # As many as there are, in the order in which they came.
     sample = self.ig.baselines_of(batches(), strategy='sample', num_rows=15)
     np.testing.assert_array_equal(
-      sample['x'], np.repeat(np.arange(1, 6), 3)[:, np.newaxis] * np.ones(4)
+      sample['age'], np.repeat(np.arange(1, 6), 3)[:, np.newaxis]
     )
-    for row in sample['x']:
-      self.assertIsNone(row.base)
+    self.assertEqual(sample['colour'], [[b'red']] * 15)
+    self.assertIsNone(sample['age'].base)
 
   def test_refusals(self):
     with self.assertRaisesRegex(ValueError, '`strategy`.*mean'):

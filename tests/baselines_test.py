@@ -4,11 +4,13 @@ The networks are linear, so that IG_i = (x_i - x'_i) * dF/dx_i, and of small
 whole numbers, so that float32 has room for all of it: equal means equal bits.
 """
 
+import collections
 import warnings
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pandas as pd
 import tensorflow.compat.v1 as tf
 
 from tests import network_export
@@ -255,10 +257,28 @@ class SameNamesTest(parameterized.TestCase):
       self._attribute('dict', {'size': [[3, 2]]}), [[0, -6], [-5, 0]]
     )
 
-  def test_a_dict_beside_examples_is_processed(self):
-    with self.assertWarnsRegex(RuntimeWarning, r"\['size'\].*ColumnValues\("):
-      values = self._attribute('examples', {'size': [[3, 2]]})
-    np.testing.assert_array_equal(values, [[1, -6], [-4, 0]])
+  @parameterized.parameters(
+    {'size': [[3, 2]]}, {'size': [3, 2]}, {'size': [[3, 2], [0, 0]]}
+  )
+  def test_a_dict_beside_examples_is_refused(self, **baselines):
+    with self.assertRaisesRegex(
+      ValueError,
+      r"`baselines`.*got \['size'\]\..*ColumnValues\(.*\[baselines\]",
+    ):
+      self._attribute('examples', baselines)
+
+  @parameterized.parameters(*_FORMS)
+  def test_a_list_of_dicts_is_raw(self, form):
+    np.testing.assert_array_equal(
+      self._attribute(form, [{'size': [3, 2]}]), [[0, -6], [-5, 0]]
+    )
+
+  def test_a_frame_and_its_mean_are_raw(self):
+    baselines = pd.DataFrame({'size': [[3, 2]]})
+    for form in _FORMS:
+      np.testing.assert_array_equal(
+        self._attribute(form, baselines), [[0, -6], [-5, 0]]
+      )
 
   @parameterized.parameters(*_FORMS)
   def test_column_values_are_processed(self, form):
@@ -286,17 +306,140 @@ class SameNamesTest(parameterized.TestCase):
       self._attribute(form, baselines), [[0, -6], [-5, 0]]
     )
 
-  @parameterized.parameters(*_FORMS)
-  def test_one_example_without_its_axis(self, form):
-    # Not said to be raw in the form of examples: there it is processed.
-    if form == 'dict':
-      np.testing.assert_array_equal(
-        self._attribute(form, {'size': [3, 2]}), [[0, -6], [-5, 0]]
+  def test_one_example_without_its_axis(self):
+    np.testing.assert_array_equal(
+      self._attribute('dict', {'size': [3, 2]}), [[0, -6], [-5, 0]]
+    )
+
+
+class MeansTest(parameterized.TestCase):
+  """Means of raw features are not taken for processed values."""
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    fc = tf.feature_column
+    color = fc.categorical_column_with_vocabulary_list('color', _COLORS)
+    cls.ig = tfda.IntegratedGradients(
+      network_export.export(
+        numpy_network.whole_numbers(3, [5, 3]),
+        [
+          fc.numeric_column('mass', normalizer_fn=lambda x: (x - 4000) / 800),
+          fc.numeric_column('year'),
+          fc.indicator_column(color),
+        ],
       )
-    else:
-      np.testing.assert_array_equal(
-        self._attribute(form, {'size': [3, 2]}), [[1, -6], [-4, 0]]
+    )
+    cls.raw = {
+      'color': _RAW['color'],
+      'mass': np.float32([3200, 4000, 4800, 5600]),
+      'year': np.float32([1, 2, 3, 4]),
+    }
+
+  @classmethod
+  def tearDownClass(cls):
+    cls.ig.close()
+    super().tearDownClass()
+
+  @parameterized.product(
+    is_raw=[True, False],
+    baselines=[
+      {'mass': 4400.0},
+      {'mass': 4400.0, 'year': 2.5},
+      {'mass': 4400.0, 'color_indicator': [0, 1, 0]},
+      pd.Series({'mass': 4400.0, 'year': 2.5}),
+      collections.ChainMap({'mass': 4400.0}),
+    ],
+  )
+  def test_refused(self, is_raw, baselines):
+    with self.assertRaisesRegex(
+      ValueError,
+      r"`baselines` must say .*got \['mass'\]\. .*ColumnValues\(baselines\), .*"
+      r"\[baselines\], .*\['color', 'mass', 'year'\].*baselines_of\(batches\)",
+    ):
+      self.ig.attribute(
+        self.raw if is_raw else _serialized(self.raw), baselines=baselines
       )
+
+  @parameterized.product(
+    is_raw=[True, False],
+    baselines=[
+      # None of them can be raw, or the raw values are the same.
+      {'color_indicator': [0, 1, 0]},
+      {'year': 2.5, 'color_indicator': [0, 1, 0]},
+      {'year': 2.5},
+      tfda.ColumnValues(mass=0.5),
+      # All features, which are not all columns.
+      {'mass': 4400.0, 'year': 2.5, 'color': []},
+      {'mass': [4400.0], 'year': [2.5], 'color': []},
+      {'mass': 4400.0, 'year': 2.5, 'color': ['red', 'blue']},
+      pd.Series({'mass': 4400.0, 'year': 2.5, 'color': None}),
+    ],
+  )
+  def test_taken(self, is_raw, baselines):
+    result = self.ig.attribute(
+      self.raw if is_raw else _serialized(self.raw),
+      baselines=baselines,
+      targets='all',
+    )
+    keys = set(baselines.keys())
+    expected = np.zeros(5)  # color, mass, year.
+    if 'color_indicator' in keys:
+      expected[:3] = 0, 1, 0
+    if 'color' in keys and np.size(baselines['color']) == 2:
+      expected[:3] = 1, 0, 1
+    if 'mass' in keys:
+      expected[3] = 0.5
+    if 'year' in keys:
+      expected[4] = 2.5
+    network = numpy_network.whole_numbers(3, [5, 3])
+    np.testing.assert_array_equal(
+      result.baseline_outputs,
+      np.repeat(network.outputs(expected[np.newaxis]), 4, axis=0),
+    )
+
+  @parameterized.product(
+    is_raw=[True, False], strategy=['mean', 'median', 'sample']
+  )
+  def test_by_name(self, is_raw, strategy):
+    examples = self.raw if is_raw else _serialized(self.raw)
+    expected = self.ig.attribute(
+      examples, baselines=self.ig.baselines_of([examples], strategy)
+    )
+    got = self.ig.attribute(examples, baselines=strategy)
+    (of_batch,) = self.ig.attribute_batches([examples], baselines=strategy)
+    for result in (got, of_batch):
+      for column in result.columns:
+        np.testing.assert_array_equal(
+          result.values[column], expected.values[column]
+        )
+    # The numbers themselves: mean and median are 0.5 and 2.5.
+    if strategy != 'sample':
+      outputs = numpy_network.whole_numbers(3, [5, 3]).outputs(
+        np.float64([[0.5, 0.25, 0.25, 0.5, 2.5]])
+      )
+      np.testing.assert_array_equal(
+        got.baseline_outputs, outputs[0, got.targets]
+      )
+
+  def test_by_name_over_several_batches(self):
+    examples = _serialized(self.raw)
+    batches = [examples[:1], examples[1:]]
+    expected = self.ig.attribute(examples, baselines='mean').values['mass']
+    results = list(self.ig.attribute_batches(batches, baselines='mean'))
+    np.testing.assert_array_equal(
+      np.concatenate([result.values['mass'] for result in results]), expected
+    )
+    with self.assertRaisesRegex(
+      ValueError,
+      r"'mean' needs a pass over `batches` .*got a list_iterator.*baselines="
+      r"ig\.baselines_of\(batches, 'mean'\)",
+    ):
+      list(self.ig.attribute_batches(iter(batches), baselines='mean'))
+
+  def test_by_name_of_no_examples(self):
+    with self.assertRaisesRegex(ValueError, '`examples` must hold at least on'):
+      self.ig.attribute([], baselines='mean')
 
 
 if __name__ == '__main__':

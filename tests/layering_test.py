@@ -14,6 +14,7 @@ _PACKAGE = pathlib.Path(__file__).absolute().parents[1] / 'tf_dnn_annotations'
 _ORDER = (
   'estimator_stand_ins',
   'modern_tf',
+  'suggestions',
   'names',
   'blas_threads',
   'path_integral',
@@ -30,9 +31,14 @@ _ORDER = (
   'annotations',
   'checkpoint_mismatch',
   'estimators',
+  'row_errors',
+  'raw_values',
+  'feature_types',
+  'feature_arrays',
   'feature_values',
   'graph_walks',
   'serialized_examples',
+  'example_forms',
   'network',
   'refusals',
   'points',
@@ -71,7 +77,7 @@ _WRITER = (
   'checkpoint_mismatch',
   'estimators',
 )
-_READERS = _ORDER[_ORDER.index('feature_values') :]
+_READERS = _ORDER[_ORDER.index('row_errors') :]
 
 # What is loaded only once something needs it.
 _HEAVY = ('apache_beam', 'matplotlib', 'numpy', 'pandas', 'tensorflow', 'tqdm')
@@ -168,6 +174,14 @@ class LayeringTest(parameterized.TestCase):
     loaded = _loaded_by(f'import {_PACKAGE.name}')
     self.assertIn(_PACKAGE.name, loaded)
     self.assertEmpty(loaded & {*_HEAVY, 'tensorflow_estimator'})
+
+  def test_modules_are_there_after_a_plain_import(self):
+    loaded = _loaded_by(
+      f'import {_PACKAGE.name} as tfda\n'
+      'tfda.path_sweep.is_built()\n'
+      'assert not hasattr(tfda, "path_swept")'
+    )
+    self.assertNotIn('tensorflow', loaded)
 
   def test_readers_need_neither_tensorflow_estimator_nor_an_extra(self):
     loaded = _loaded_by(

@@ -64,7 +64,7 @@ class ReadmeTest(absltest.TestCase):
   @staticmethod
   def _pipeline():
     """Returns what the README takes for granted: a pipeline, trained."""
-    estimator = tf.compat.v1.estimator
+    estimator = tf.estimator
     island = tf.feature_column.categorical_column_with_vocabulary_list(
       'island', _ISLANDS
     )

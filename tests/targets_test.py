@@ -3,6 +3,8 @@
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pandas as pd
+import tensorflow.compat.v1 as tf
 
 from tests import network_export
 from tests import numpy_network
@@ -145,6 +147,61 @@ class TargetsTest(parameterized.TestCase):
   def test_array(self, name, targets, ids):
     self._check(name, targets, ids)
 
+  @parameterized.parameters(
+    ('multi_class', np.array(2), 2),
+    ('vocabulary', np.array('gentoo'), 0),
+    ('vocabulary', np.array(b'gentoo', object), 0),
+    ('multi_class', np.uint8(2), 2),
+    ('multi_class', pd.Series([0, 1, 2, 2, 1, 0]), [0, 1, 2, 2, 1, 0]),
+    (
+      'multi_class',
+      pd.Series([0, 1, 2, 2, 1, 0], [5, 5, 1, 2, 3, 4], dtype='Int64'),
+      [0, 1, 2, 2, 1, 0],
+    ),
+    ('multi_class', pd.DataFrame({'y': [0, 1, 2] * 2}), [0, 1, 2] * 2),
+    ('vocabulary', pd.Series(['gentoo', '2'] * 3), [0, 2] * 3),
+    ('vocabulary', pd.Series(['gentoo', '2'] * 3, dtype='string'), [0, 2] * 3),
+    ('vocabulary', pd.Categorical(['gentoo', '2'] * 3), [0, 2] * 3),
+    ('multi_class', np.ma.masked_array([0, 1] * 3), [0, 1] * 3),
+  )
+  def test_other_forms(self, name, targets, ids):
+    self._check(name, targets, ids)
+
+  def test_all_and_predicted_as_arrays(self):
+    for name in ('all', 'predicted', b'all', b'predicted'):
+      np.testing.assert_array_equal(
+        self._attribute('vocabulary', np.array(name)).targets,
+        self._attribute('vocabulary', tf.compat.as_str(name)).targets,
+      )
+
+  def test_tensors(self):
+    if not tf.executing_eagerly():
+      self.skipTest('TensorFlow 1 has no values of Tensors.')
+    self._check('multi_class', tf.constant(2), 2)
+    self._check('multi_class', tf.constant([0, 1] * 3), [0, 1] * 3)
+    self._check('vocabulary', tf.constant('gentoo'), 0)
+    self._check('vocabulary', tf.constant(['gentoo', '2'] * 3), [0, 2] * 3)
+
+  def test_symbolic_tensors(self):
+    with tf.Graph().as_default():
+      targets = tf.placeholder(tf.int64, [6])
+    with self.assertRaisesRegex(
+      TypeError, '^`targets` must have.*what session.run'
+    ):
+      self._attribute('multi_class', targets)
+
+  @parameterized.parameters(
+    (pd.Series([0, None, 1, 2, 0, 1], dtype='Int64'),),
+    (pd.Series([0, None, 1, 2, 0, 1]),),
+    (np.ma.masked_array([0, 1, 1, 2, 0, 1], [0, 1, 0, 0, 0, 0]),),
+    ([0, None, 1, 2, 0, 1],),
+  )
+  def test_missing_targets(self, targets):
+    with self.assertRaisesRegex(
+      ValueError, '^row 1: `targets` must have a class for each row; got .*Leav'
+    ):
+      self._attribute('multi_class', targets)
+
   @parameterized.parameters(*_NETWORKS)
   def test_all_is_one_by_one(self, name):
     network = _NETWORKS[name][0]
@@ -281,6 +338,8 @@ class TargetsTest(parameterized.TestCase):
     ('vocabulary', ['gentoo'] * 5 + ['x'], ValueError, r"got 'x'\. Check"),
     ('multi_class', [0, 1], ValueError, r'\[6\].*got \[2\]\. Give one class'),
     ('multi_class', np.zeros((6, 1), int), ValueError, r'got \[6, 1\]\. Give'),
+    ('multi_class', [[1], [2, 0], [0]] * 2, ValueError, r"\[6, '\?'\]\. Give"),
+    ('vocabulary', 'gentto', ValueError, "Did you mean 'gentoo'"),
     ('multi_class', 1.0, TypeError, r'got 1\.0\. Convert it with int\(\)'),
     ('multi_class', [0.5] * 6, TypeError, r'got 0\.5\. Convert it with int'),
     ('multi_class', True, TypeError, r'got True\. Convert it with int\(\)'),

@@ -1,6 +1,7 @@
 """Layer annotations and Integrated Gradients for canned DNN estimators."""
 
 import importlib
+import importlib.util
 
 __version__ = '0.1.0'
 
@@ -21,10 +22,15 @@ __all__ = sorted(_MODULES)
 
 
 def __getattr__(name):
-  if name not in _MODULES:
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  module = importlib.import_module(f'{__name__}.{_MODULES[name]}')
-  return getattr(module, name)
+  if name in _MODULES:
+    module = importlib.import_module(f'{__name__}.{_MODULES[name]}')
+    return getattr(module, name)
+  # A module, without an import of its own.
+  if not name.startswith('_') and importlib.util.find_spec(
+    f'{__name__}.{name}'
+  ):
+    return importlib.import_module(f'{__name__}.{name}')
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 def __dir__():

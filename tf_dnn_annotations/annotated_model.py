@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import annotation_checks
 from tf_dnn_annotations import class_labels
+from tf_dnn_annotations import example_forms
 from tf_dnn_annotations import feature_values
 from tf_dnn_annotations import found_annotations
 from tf_dnn_annotations import gradient_tensors
@@ -306,8 +307,8 @@ class AnnotatedModel(object):
     """Computes the columns and outputs of examples.
 
     Args:
-      examples: list of serialized tf.Examples (bytes), or a dict of raw
-        features as `feature_values.batch` takes it.
+      examples: as `example_forms.plain` takes them, raw features as
+        `feature_values.batch` does.
       output: 'logits' or 'probabilities'.
       max_rows: most rows in one model call.
 
@@ -346,6 +347,7 @@ class AnnotatedModel(object):
         RuntimeWarning,
         stacklevel=3,
       )
+    examples = example_forms.plain(examples)
     if isinstance(examples, dict):
       values, num_rows = feature_values.batch(self.features, examples)
 
@@ -353,7 +355,7 @@ class AnnotatedModel(object):
         return self._feed(feature_values.rows(values, first, last))
 
       return num_rows, feed_of_rows
-    examples = serialized_examples.checked(examples)
+    serialized_examples.check_parse(examples)
 
     def feed_of_examples(first, last):
       serialized = examples[first:last]

@@ -23,6 +23,9 @@ class Attributions:
     baseline_outputs: F(x'), of the same shape; the mean over baselines.
     gap: F(x) - F(x') - the sum of the attributions, of the same shape.
     targets: class ids (a regressor: indices of outputs), int64 of that shape.
+      Of a binary classifier the logit of class 0 is the negative of class 1's:
+      where rows have both, as with targets='predicted', signs of attributions
+      do not compare between rows.
     num_nodes: int64 [n], how many nodes each row took, or linear regions if
       the integral is exact; summed over baselines.
     error_estimate: float32 [n], an estimate from above of the sum over all

@@ -1,7 +1,6 @@
 """The commands' arguments: what there is, help on it, and usage errors."""
 
 import argparse
-import difflib
 import re
 import sys
 
@@ -10,6 +9,7 @@ from absl.flags import argparse_flags
 
 import tf_dnn_annotations
 from tf_dnn_annotations import attribution_files
+from tf_dnn_annotations import suggestions
 
 # Nothing here may load TensorFlow: see cli.py.
 
@@ -405,8 +405,8 @@ def parsed(argv):
 
 
 def _suggestion(word, known, otherwise):
-  close = difflib.get_close_matches(word, known, n=1)
-  return f'did you mean {close[0]}?' if close else otherwise
+  close = suggestions.closest(word, known)
+  return f'did you mean {close}?' if close else otherwise
 
 
 def in_flags(text):

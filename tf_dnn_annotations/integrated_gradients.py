@@ -18,10 +18,12 @@ from tf_dnn_annotations import baseline_strategies
 from tf_dnn_annotations import baselines as baseline_points
 from tf_dnn_annotations import blas_threads
 from tf_dnn_annotations import column_attributions
+from tf_dnn_annotations import example_forms
 from tf_dnn_annotations import linear_regions
 from tf_dnn_annotations import path_integral
 from tf_dnn_annotations import quadrature
 from tf_dnn_annotations import rounding
+from tf_dnn_annotations import suggestions
 from tf_dnn_annotations import targets as target_ids
 
 # Nodes of a rule unless told otherwise.
@@ -148,6 +150,7 @@ class IntegratedGradients(object):
     if _is_affordable(self.model.network):
       self._prepare('logits')
 
+  @suggestions.takes_unknown
   def attribute(
     self,
     examples,
@@ -158,24 +161,38 @@ class IntegratedGradients(object):
     num_steps=None,
     max_rows=None,
     tolerance=1e-3,
+    **unknown,
   ):
     """Returns the Integrated Gradients of each row.
 
     Args:
-      examples: list of n serialized tf.Examples (bytes), or a dict of raw
-        features {key: array [n, ...]}, for a sparse feature a list of n lists
-        of values. Integers are converted where the model takes floats.
+      examples: n examples, in one of two kinds. Serialized tf.Examples: a list,
+        an array of objects, a Series or an eager Tensor of bytes. Raw features:
+        {feature key: values}, a pandas DataFrame with a column per feature, or
+        a list of n dicts of single rows; with all features of the model and no
+        other. The values of a feature are an array [n, ...], masked or not, a
+        list, a Series or a DataFrame, a Tensor (eager), RaggedTensor,
+        SparseTensor or the value of one. Of any number of values: a list per
+        row, or an array [n] or [n, k]; None, NaN, NA, masked, '', and in arrays
+        -1 of integers and 0.0 of floats stand for no value. Others need a value
+        in each row. Integers are converted where the model takes floats.
       baselines: what the rows are compared with. None: zeros in every
-        processed column. A raw example in the form of `examples`: that one
+        processed column. A raw example in a form of `examples`: that one
         for all rows; k of them: the mean of the attributions over the k
-        baselines. {column name: array [width] or [n, width]}: processed
-        values, zeros in the columns left out; a dict that is a whole raw
-        example is taken as one if `examples` is a dict too, unless it is a
-        `tf_dnn_annotations.ColumnValues`.
-      targets: which output of the model, a row: 'predicted' (the class that
-        the model itself names, that of the highest logit), a class id, a class
-        label, an array [n] of either, or 'all'. For a regressor the index of
-        an output; with only one, 'predicted' is that one.
+        baselines. `tf_dnn_annotations.ColumnValues` of {column name: array
+        [width] or [n, width]}: processed values, zeros in the columns left out.
+        A dict of that kind will do where it cannot be taken for raw values:
+        none of its keys is both a column and a feature whose values differ. A
+        dict with all features is a raw example if `examples` are raw, too, or
+        if some key names no column. 'mean', 'median' or 'sample': those of
+        `examples` themselves, as `baselines_of` computes them.
+      targets: which output of the model, per row: 'predicted' (the class that
+        the model itself names), a class id, a class label, an array [n], list,
+        Series or Tensor of either, or 'all'. For a regressor the index of an
+        output; with only one, 'predicted' is that one. Of a binary classifier
+        name the
+        positive class: with 'predicted', attributions change their sign between
+        rows, since the log-odds of class 0 are the negative of class 1's.
       output: 'logits' (log-odds; a regressor's is its prediction) or
         'probabilities' (in [0, 1]).
       method: 'exact': the finite sum over the linear regions of a network of
@@ -197,9 +214,10 @@ class IntegratedGradients(object):
 
     Raises:
       ValueError: an argument is out of its range, 'exact' is asked of another
-        network, a feature is missing, not known or of a wrong shape. An
-        example that cannot be parsed or holds a NaN raises a
-        `annotated_model.RowError`, which names its row.
+        network, a feature is missing, not known or of a wrong shape, a dict of
+        `baselines` can be read in two ways. An example that cannot be parsed,
+        misses a value or holds a NaN raises a `annotated_model.RowError`, which
+        names its row.
       TypeError: an argument or a feature of the wrong type.
 
     Warns:
@@ -208,9 +226,8 @@ class IntegratedGradients(object):
       NearBaseline: the output of some row is nearly that of its baseline, so
         that its attributions cancel or are rounding, and mean little. With all
         targets, if that is so for each of them.
-      RuntimeWarning: `baselines` are taken for processed values where they may
-        be raw ones.
     """
+    suggestions.refuse_unknown(self.attribute, unknown)
     model = self.model
     self._check_output(output)
     _check_positive('max_rows', max_rows)
@@ -219,10 +236,14 @@ class IntegratedGradients(object):
       _check_positive('num_steps', num_steps)
     _check_positive('tolerance', tolerance, (float, int, np.number))
     engine = self._engine(output, method, num_steps, max_rows, tolerance)
+    examples = example_forms.plain(examples)
     num_rows, read_fn = model.reader(examples)
+    if isinstance(baselines, str):
+      baselines = baseline_strategies.of_examples(model, examples, baselines)
     starts = baseline_points.points(
       model, baselines, isinstance(examples, dict), num_rows, output, max_rows
     )
+    targets = target_ids.plain(targets)
     is_all = isinstance(targets, str) and targets == 'all'
     given_ids = None if is_all else target_ids.ids(model, targets, num_rows)
 
@@ -278,12 +299,22 @@ class IntegratedGradients(object):
     For streams: no more than one batch is held at a time.
 
     Args:
-      batches: iterable of what `attribute` takes as `examples`.
+      batches: iterable of what `attribute` takes as `examples`. Of a
+        tf.data.Dataset of batches, `dataset.as_numpy_iterator()`.
       **kwargs: the other arguments of `attribute`, the same for all batches.
+        `baselines='mean'`, 'median' or 'sample' are those of all batches, in a
+        pass over them of its own: `batches` must be a list, or something else
+        that can be iterated again.
 
     Yields:
       `attributions.Attributions`, one a batch.
     """
+    suggestions.refuse_unknown(self.attribute, kwargs)
+    example_forms.check_batches(batches)
+    if isinstance(kwargs.get('baselines'), str):
+      kwargs['baselines'] = baseline_strategies.of_batches(
+        self.model, batches, kwargs['baselines']
+      )
     for examples in batches:
       yield self.attribute(examples, **kwargs)
 
@@ -296,7 +327,8 @@ class IntegratedGradients(object):
         column is the share of each category. 'median': the median for numeric
         columns (of at most 16384 rows chosen at random), the mean for others.
         'sample': some of the examples, chosen at random; attributions are then
-        the mean over them as baselines.
+        the mean over them as baselines. Whatever the strategy, an example that
+        `attribute` would refuse is refused here.
       num_rows: how many examples 'sample' takes.
       seed: int, of the random choice.
 
@@ -304,7 +336,8 @@ class IntegratedGradients(object):
       what `attribute` takes as `baselines`.
 
     Raises:
-      ValueError: no such strategy, or no examples.
+      ValueError: no such strategy, no examples, or one that cannot be used.
+      TypeError: `batches` is a single batch.
     """
     _check_positive('num_rows', num_rows)
     return baseline_strategies.compute(
@@ -343,6 +376,9 @@ class IntegratedGradients(object):
         "`method` must be 'auto', 'exact' or one of "
         f"{list(path_integral.RULE_NAMES)}; got {method!r}. 'auto' needs no "
         'number of steps.'
+        + suggestions.did_you_mean(
+          method, ['auto', 'exact', *path_integral.RULE_NAMES]
+        )
       )
     if num_steps is None:
       num_steps = DEFAULT_NUM_STEPS
@@ -439,7 +475,7 @@ class IntegratedGradients(object):
     if output not in _OUTPUTS:
       raise ValueError(
         f'`output` must be one of {list(_OUTPUTS)}; got {output!r}. Logits are '
-        'the usual choice.'
+        'the usual choice.' + suggestions.did_you_mean(output, _OUTPUTS)
       )
     if output == 'probabilities' and self.model.kind == 'regressor':
       raise ValueError(

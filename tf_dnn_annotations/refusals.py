@@ -74,17 +74,23 @@ def without_annotations(export_dir, signatures):
   is_regressor = 'predictions' in outputs and 'probabilities' not in outputs
   ordinary = 'DNNRegressor' if is_regressor else 'DNNClassifier'
   annotated = ordinary + 'WithLayerAnnotations'
+  # First that of the tf.estimator at hand.
+  of_tf_1 = f"tf.compat.v1.estimator.{ordinary}'s"
+  of_tf_2 = f"TF 2's tf.estimator.{ordinary}'s"
+  this, whose, other = annotated + 'V2', of_tf_2, f'{annotated} takes {of_tf_1}'
+  if tf.__version__.startswith('1.'):
+    this, whose = annotated, f"tf.estimator.{ordinary}'s"
+    other = f'{annotated}V2 takes {of_tf_2}'
   return Refused(
     f'No layer annotations in {export_dir!r}; its signatures are '
-    f'{sorted(signatures)}. Export it from {annotated}: the checkpoint of a '
+    f'{sorted(signatures)}. Export it from {this}: the checkpoint of a '
     f'{ordinary} is exported again without training, by\n\n'
     '    import tf_dnn_annotations as tfda\n'
-    f'    estimator = tfda.{annotated}(**arguments)\n'
+    f'    estimator = tfda.{this}(**arguments)\n'
     '    estimator.export_saved_model(export_dir_base, '
     'serving_input_receiver_fn, checkpoint_path=checkpoint_path)\n\n'
-    f'where `arguments` are those of the {ordinary} ({annotated}V2 takes those '
-    f"of TF 2's tf.estimator.{ordinary}) and `checkpoint_path` is what its "
-    'latest_checkpoint() returns.'
+    f'where `arguments` are {whose} ({other}) and `checkpoint_path` is what '
+    'its latest_checkpoint() returns.'
   )
 
 

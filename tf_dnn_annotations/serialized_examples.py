@@ -5,6 +5,7 @@ import re
 from google.protobuf import message
 import tensorflow.compat.v1 as tf
 
+from tf_dnn_annotations import feature_arrays
 from tf_dnn_annotations import feature_values
 from tf_dnn_annotations import graph_walks
 
@@ -151,7 +152,7 @@ def parsing_spec(feature):
     return tf.io.VarLenFeature(dtype)
   if feature.shape == [None]:
     # Any number of values, which the shorter examples are filled up to.
-    padding = feature_values.PADDING.get(dtype, -1)
+    padding = feature_arrays.PADDING.get(dtype, -1)
     return tf.io.FixedLenSequenceFeature([], dtype, True, padding)
   if feature.shape is None or None in feature.shape:
     raise ValueError(
@@ -162,38 +163,14 @@ def parsing_spec(feature):
   return tf.io.FixedLenFeature(feature.shape, dtype)
 
 
-def checked(examples):
-  """Returns `examples` as a list of bytes."""
-  remedy = (
-    'Give a list of serialized tf.Examples (bytes), or a dict of feature key '
-    'to array.'
-  )
-  if isinstance(examples, (str, bytes)) or not hasattr(examples, '__iter__'):
-    raise TypeError(
-      f'`examples` must be a list; got {examples!r:.80}. {remedy} Of batches, '
-      'each is such a list or dict.'
-    )
-  examples = list(examples)
-  for row, example in enumerate(examples):
-    if not isinstance(example, bytes):
-      raise TypeError(
-        f'`examples` must hold bytes; got {type(example).__name__} at row '
-        f'{row}. {remedy}'
-        + (
-          " A tf.data.Dataset's as_numpy_iterator() gives them."
-          if hasattr(example, 'numpy')
-          else ''
-        )
-      )
-  # TensorFlow 1 ends the process where its message quotes bytes that are no
-  # UTF-8, so that it must not see them.
-  if tf.__version__.startswith('1.'):
-    _check_parses(examples)
-  return examples
+def check_parse(examples):
+  """Raises `RowError` at the first of a list of bytes that is no tf.Example.
 
-
-def _check_parses(examples):
-  """Raises `RowError` at the first example that is no tf.Example."""
+  For TensorFlow 1, which ends the process where its message quotes bytes that
+  are not UTF-8, so that it must not see them.
+  """
+  if not tf.__version__.startswith('1.'):
+    return
   for row, example in enumerate(examples):
     try:
       tf.train.Example.FromString(example)

@@ -1,6 +1,37 @@
 """Which output of a model is explained for each row."""
 
 import numpy as np
+import tensorflow.compat.v1 as tf
+
+from tf_dnn_annotations import raw_values
+from tf_dnn_annotations import row_errors
+from tf_dnn_annotations import suggestions
+
+
+def plain(targets):
+  """Returns targets as one scalar or an array or list of them.
+
+  Args:
+    targets: a scalar, also as an array or a Tensor, or an array, a list, a
+      pandas Series, or an eager Tensor.
+
+  Raises:
+    ValueError: a target is missing.
+    TypeError: `targets` is a Tensor without values.
+  """
+  if isinstance(targets, (tf.Tensor, tf.Variable)):
+    targets = raw_values.concrete('`targets`', targets)
+  is_frame = raw_values.is_frame(targets) and targets.shape[1] == 1
+  if is_frame or raw_values.is_series(targets):
+    targets = raw_values.plain('`targets`', targets)
+  if isinstance(targets, np.ma.MaskedArray) and targets.ndim:
+    targets = raw_values.plain('`targets`', targets)
+  if isinstance(targets, np.ndarray) and not targets.ndim:
+    targets = targets[()]
+  # As TensorFlow has strings.
+  if isinstance(targets, bytes) and targets in (b'all', b'predicted'):
+    targets = targets.decode()
+  return targets
 
 
 def ids(model, targets, num_rows):
@@ -8,7 +39,8 @@ def ids(model, targets, num_rows):
 
   Args:
     model: the `annotated_model.AnnotatedModel`.
-    targets: 'predicted', a class id, a class label, or an array [n] of either.
+    targets: 'predicted', a class id, a class label, or an array [n] of either,
+      as `plain` returns them.
     num_rows: n.
 
   Returns:
@@ -27,18 +59,35 @@ def ids(model, targets, num_rows):
         f"{model.num_outputs}), or 'all'."
       )
     return None
-  if isinstance(targets, (str, bytes)) or np.ndim(targets) == 0:
+  shape = _shape(targets)
+  if shape == ():
     return np.full(num_rows, _id(model, targets), np.int64)
-  if len(targets) != num_rows or np.ndim(targets) != 1:
+  if shape != (num_rows,):
     raise ValueError(
       f'`targets` must have the shape [{num_rows}], one for each row; got '
-      f'{list(np.shape(targets))}. Give one class for all rows, or an array.'
+      f'{list(shape)}. Give one class for all rows, or an array.'
     )
   if getattr(targets, 'dtype', np.dtype(object)).kind in 'iu':
     for extreme in {targets.min(), targets.max()} if num_rows else ():
       _id(model, extreme)
     return targets.astype(np.int64)
+  for row, target in enumerate(targets):
+    if raw_values.is_missing(target):
+      raise row_errors.RowError(
+        row,
+        f'`targets` must have a class for each row; got {target!r}. Leave the '
+        'row out, or give it the class to be explained.',
+      )
   return np.array([_id(model, t) for t in targets], np.int64)
+
+
+def _shape(targets):
+  """Returns the shape of targets, with '?' where lists differ in length."""
+  if isinstance(targets, (list, tuple)):
+    if any(isinstance(target, (list, tuple)) for target in targets):
+      lengths = {len(t) if hasattr(t, '__len__') else 1 for t in targets}
+      return len(targets), lengths.pop() if len(lengths) == 1 else '?'
+  return np.shape(targets)
 
 
 def _id(model, target):
@@ -57,9 +106,11 @@ def _id(model, target):
       # As TensorFlow names the classes of a model without a vocabulary.
       labels = [str(i) for i in range(model.num_outputs)]
     if label not in labels:
+      some = repr(labels[:20])[:-1] + (', ...]' if len(labels) > 20 else ']')
       raise ValueError(
         f"`targets` must be 'predicted', 'all', a class id or one of the "
-        f'labels {labels}; got {label!r}. Check the spelling.'
+        f'labels {some}; got {label!r}. Check the spelling.'
+        + suggestions.did_you_mean(label, [*labels, 'predicted', 'all'])
       )
     return labels.index(label)
   if isinstance(target, (bool, np.bool_)) or not isinstance(
