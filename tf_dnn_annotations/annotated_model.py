@@ -72,6 +72,7 @@ class AnnotatedModel(object):
     example_features: {key: `feature_values.Feature`} of what is parsed of
       tf.Examples: of a model that takes them, whatever its parser wants, read
       by a column or not; otherwise `features`.
+    required_features: set of the keys of those that no tf.Example may lack.
     kind: 'classifier' or 'regressor'.
     num_classes: number of classes, None for a regressor.
     num_outputs: `num_classes`, or the number of values a regressor predicts.
@@ -176,6 +177,7 @@ class AnnotatedModel(object):
       if parsers
       else self.features
     )
+    self.required_features = self._required_features(parsers)
     self.column_slices, width = {}, 0
     for column in self.columns:
       self.column_slices[column.name] = slice(width, width + column.width)
@@ -254,6 +256,17 @@ class AnnotatedModel(object):
     ]
     without_vocabulary = [str(i) for i in range(self.num_outputs)]
     return None if labels == without_vocabulary else labels
+
+  def _required_features(self, parsers):
+    if parsers:
+      return serialized_examples.required_keys(parsers, self._value)
+    if self.takes_examples:  # By a parser that was not found.
+      return set()
+    return {
+      key
+      for key, feature in self.features.items()
+      if not feature.is_sparse and feature.shape != [None]
+    }
 
   def points_of_examples(self, examples, output, max_rows=None):
     """Computes the columns and outputs of examples.

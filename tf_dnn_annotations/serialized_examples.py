@@ -3,6 +3,7 @@
 import re
 
 from google.protobuf import message
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import feature_values
@@ -138,6 +139,24 @@ def parsed_features(parsers, run_fn):
         False,
       )
   return dict(sorted(features.items()))
+
+
+def required_keys(parsers, run_fn):
+  """Returns the keys that an example must have: dense, without a default.
+
+  Args:
+    parsers, run_fn: as for `parsed_features`.
+  """
+  required = set()
+  for op in parsers:
+    _, _, dense_keys = _keys(op, run_fn)
+    num_dense = len(dense_keys)
+    defaults = list(op.inputs)[-num_dense:] if num_dense else []
+    for key, default in zip(dense_keys, run_fn(defaults)):
+      # An empty tensor stands for none.
+      if not np.size(default):
+        required.add(tf.compat.as_str(key))
+  return required
 
 
 def _keys(op, run_fn):

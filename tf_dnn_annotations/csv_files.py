@@ -1,0 +1,437 @@
+"""CSV files, whose cells become the features of tf.Examples, or an error."""
+
+import codecs
+import collections
+import csv
+import decimal
+import difflib
+import io
+import re
+
+import tensorflow.compat.v1 as tf
+
+from tf_dnn_annotations import input_files
+
+# A quote that is not closed, or a file without line ends, is one row; Python's
+# reader takes nine times as much memory for it.
+MAX_ROW_CHARACTERS = 16 << 20
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+# From here on a float32 would be infinite: its largest, and half a unit more.
+_FLOAT32_END = (2 - 2**-24) * 2.0**127
+
+# Numbers as programs write them. Python's int and float take more for one:
+# 1_000 and the digits of other scripts.
+_NUMBER = re.compile(r'[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?')
+_NOT_FINITE = re.compile(r'[+-]?(nan|inf|infinity)', re.IGNORECASE)
+_BOOLS = {'true': 1, '1': 1, 'false': 0, '0': 0}
+
+_NAMES_OF_ENDS = {'\n': 'a line feed', '\r': 'a carriage return alone'}
+
+# What programs write for a missing value.
+_MISSING_TEXTS = frozenset(
+  '#N/A,-,--,.,?,N/A,NA,NULL,NaN,None,\\N,n/a,na,nan,none,null,<NA>'.split(',')
+)
+
+
+class CsvFormat(object):
+  """How the cells of a CSV file become the features of a tf.Example.
+
+  Attributes:
+    features: dict of feature key to an object with `dtype` (`tf.DType`),
+      `shape` (list without the batch, or None) and `is_sparse`.
+    list_separator: str between the values of a cell, for features that take
+      several; '' where a cell is always one value.
+    missing: collection of the cell texts that leave a feature out of its
+      example. An empty cell does so always.
+    allow_missing: collection of the keys of features that a file need not have
+      a column of.
+    required: collection of the keys of features that no example may lack.
+    warn_fn: called with a line of text on what is in the file but not used, or
+      the other way round; once a text.
+    missing_texts: `collections.Counter` of (feature key, text) of the cells
+      read so far that may have been meant as missing.
+  """
+
+  def __init__(
+    self,
+    features,
+    list_separator='|',
+    missing=(),
+    allow_missing=(),
+    required=(),
+    warn_fn=None,
+  ):
+    self.features = features
+    self.list_separator = list_separator
+    self.missing = frozenset(missing) | {''}
+    self.allow_missing = frozenset(allow_missing)
+    self.required = frozenset(required)
+    self.missing_texts = collections.Counter()
+    self._warn_fn = warn_fn
+    self._warned = set()
+
+  def warn(self, path, text):
+    """Passes `text` on, for the first file that it is true of."""
+    if self._warn_fn and text not in self._warned:
+      self._warned.add(text)
+      self._warn_fn(f'{path}: {text}')
+
+
+class RowError(ValueError):
+  """A row that cannot be used.
+
+  Attributes:
+    line: number of its last line, from 1.
+    is_rest: whether what follows in the file cannot be read either.
+  """
+
+  def __init__(self, line, message, is_rest=False):
+    super().__init__(message)
+    self.line = line
+    self.is_rest = is_rest
+
+
+def count_rows(path, delimiter):
+  """Returns how many rows `examples` yields, the bad ones too."""
+  # The header is no row.
+  return max(0, sum(1 for _ in _rows(path, delimiter)) - 1)
+
+
+def examples(path, delimiter, csv_format):
+  """Yields (number of its last line, serialized tf.Example) for each row.
+
+  Args:
+    path: as `input_files.opened` takes it.
+    delimiter: the character between cells.
+    csv_format: `CsvFormat`.
+
+  Yields:
+    the pair; a `RowError` in place of a row that cannot be used.
+
+  Raises:
+    ValueError: the file has no header, or one that does not fit the model.
+    OSError: it cannot be read.
+  """
+  rows = _rows(path, delimiter)
+  header = next(rows, None)
+  if header is None:
+    raise ValueError(
+      f'{path}: an empty file. A CSV file starts with a header of feature keys.'
+    )
+  if isinstance(header, RowError):
+    raise header
+  header = [key.strip() for key in header[1]]
+  _check_header(path, header, csv_format)
+  used = [
+    (i, key, csv_format.features[key])
+    for i, key in enumerate(header)
+    if key in csv_format.features
+  ]
+  for row in rows:
+    if isinstance(row, RowError):
+      yield row
+      continue
+    line, cells = row
+    try:
+      if len(cells) != len(header):
+        raise ValueError(
+          f': {len(cells)} cells; the header has {len(header)}. Quote '
+          f'cells that hold {delimiter!r}, and leave a missing value empty.'
+        )
+      example = tf.train.Example()
+      for i, key, feature in used:
+        _add_cell(example, key, feature, cells[i], csv_format)
+    except ValueError as error:
+      yield RowError(line, f'{path}, line {line}{error}')
+    else:
+      yield line, example.SerializeToString()
+
+
+class _Lines(object):
+  """The lines of a text file, one after the other, counted and checked.
+
+  Attributes:
+    number: of the line that was returned last, from 1.
+    text: that line.
+  """
+
+  def __init__(self, path, file):
+    self._path = path
+    start = file.peek(4)[:4]
+    for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+      if start.startswith(mark):
+        raise RowError(
+          1, f'{path}: UTF-16 text, not UTF-8. Save the file as UTF-8.', True
+        )
+    # Lines end as on any system; in cells they stay as they are. Spreadsheets
+    # begin a file with the mark that utf-8-sig takes away. Bytes that are no
+    # text become surrogates, which are found when their line is returned.
+    self._file = io.TextIOWrapper(
+      file, 'utf-8-sig', errors='surrogateescape', newline=''
+    )
+    self.number, self.text = 0, ''
+    self._size = 0
+
+  def __iter__(self):
+    return self
+
+  def start_row(self):
+    """Says that the next line begins a row."""
+    self._size = 0
+
+  def __next__(self):
+    limit = MAX_ROW_CHARACTERS
+    self.text = self._file.readline(limit - self._size + 1)
+    if not self.text:
+      raise StopIteration
+    self.number += 1
+    self._size += len(self.text)
+    if self._size > limit:
+      raise RowError(
+        self.number,
+        f'{self._path}, line {self.number}: a row of more than {limit:,} '
+        'characters, the limit. Look for a quote that is not closed, or a file '
+        'without line ends.',
+        True,
+      )
+    if '\0' in self.text:
+      raise RowError(
+        self.number,
+        f'{self._path}, line {self.number}: holds a NUL byte, as UTF-16 and '
+        'files that are not text do. Save the file as UTF-8.',
+      )
+    if not self.text.isascii():
+      try:
+        self.text.encode('utf-8')
+      except UnicodeEncodeError:
+        raise RowError(
+          self.number,
+          f'{self._path}, line {self.number}: not UTF-8 text. Save the file as '
+          'UTF-8.',
+        ) from None
+    return self.text
+
+
+def _rows(path, delimiter):
+  """Yields (number of its last line, list of str) for the rows, header too.
+
+  A `RowError` comes in place of a row that is not CSV.
+  """
+  # It is for the whole process; the length of a row is bounded by `_Lines`.
+  csv.field_size_limit(MAX_ROW_CHARACTERS)
+  with input_files.opened(path) as file:
+    lines, usual_end = None, None
+    try:
+      lines = _Lines(path, file)
+      reader = csv.reader(lines, delimiter=delimiter, strict=True)
+      while True:
+        lines.start_row()
+        first = lines.number + 1
+        try:
+          row = next(reader)
+        except StopIteration:
+          return
+        except csv.Error as error:
+          yield _not_csv(path, first, lines, error)
+          continue
+        except RowError as error:
+          yield error
+          if error.is_rest:
+            return
+          continue
+        # Lone carriage returns are the line ends of some spreadsheets. If
+        # another row ends otherwise, this one is a part of a cell.
+        end = lines.text[-1:]
+        if end in ('\r', '\n'):
+          if usual_end is None:
+            usual_end = end
+          elif usual_end != end:
+            yield RowError(
+              lines.number,
+              f'{path}, line {lines.number}: ends in {_NAMES_OF_ENDS[end]}, '
+              f'lines before it in {_NAMES_OF_ENDS[usual_end]}. '
+              'Quote cells that hold a line end, and end all lines alike.',
+            )
+            continue
+        if row:  # An empty line is none.
+          yield lines.number, row
+    except input_files.DamagedError:
+      number = lines.number if lines else 0
+      yield RowError(
+        number,
+        f'{path}: damaged after line {number}. Copy or compress it again.',
+        True,
+      )
+
+
+def _not_csv(path, first, lines, error):
+  """Returns the `RowError` of a row that Python's reader cannot split."""
+  if lines.text:
+    where, reason = f'line {lines.number}', str(error)
+  else:  # The end of the file.
+    where, reason = f'lines {first} to {lines.number}', 'a quote is not closed'
+  return RowError(
+    lines.number,
+    f'{path}, {where}: not CSV ({reason}). Quote cells that hold quotes or '
+    'line ends, and double the quotes.',
+    is_rest=not lines.text,
+  )
+
+
+def _check_header(path, header, csv_format):
+  counts = collections.Counter(header)
+  repeated = sorted(
+    key for key in csv_format.features if counts.get(key, 0) > 1
+  )
+  if repeated:
+    raise ValueError(
+      f'{path}: the header names {repeated} more than once. Give every column '
+      'a name of its own.'
+    )
+  ignored = [key for key in header if key not in csv_format.features]
+  absent = sorted(set(csv_format.features) - set(header))
+  if len(ignored) == len(header):
+    raise ValueError(
+      f'{path}: no column is a feature of the model; the header is {header}, '
+      f'the features are {absent}. Start the file with a line of feature keys, '
+      'separated by commas (tabs in a .tsv file).'
+    )
+  required = [key for key in absent if key in csv_format.required]
+  missing = [key for key in absent if key not in csv_format.allow_missing]
+  if required or missing:
+    alike = difflib.get_close_matches((required or missing)[0], ignored, n=1)
+    remedy = f'Rename {alike[0]!r}, or add it' if alike else 'Add it'
+    raise ValueError(
+      f'{path}: no column for the features {required}, which every example '
+      f'must have; the header is {header}. {remedy}.'
+      if required
+      else f'{path}: no column for the features {missing}; the header is '
+      f'{header}. {remedy}; or have every example explained without: '
+      f'--allow_missing={",".join(absent)}'
+    )
+  if ignored:
+    named = [key or "''" for key in ignored]
+    csv_format.warn(
+      path, f'ignored columns that are not features: {", ".join(named)}'
+    )
+  if absent:
+    csv_format.warn(path, f'no column for the features: {", ".join(absent)}')
+
+
+def _add_cell(example, key, feature, cell, csv_format):
+  """Adds to `example` what the text of a cell says of `feature`.
+
+  Raises:
+    ValueError: it says nothing of its type; the text follows the place.
+  """
+  column = f', column {key!r}: '
+  if cell in csv_format.missing:
+    if key in csv_format.required:
+      raise ValueError(
+        f'{column}{cell!r} is no value, and the model has no default for it. '
+        'Fill it in, or have such rows skipped with --on_error=skip.'
+      )
+    return
+  separator = csv_format.list_separator
+  is_list = separator and _takes_many(feature)
+  texts = cell.split(separator) if is_list else [cell]
+  # A tf.Example knows three types only.
+  dtype, value = feature.dtype, example.features.feature[key]
+  if dtype == tf.string:
+    value.bytes_list.value.extend(text.encode('utf-8') for text in texts)
+    if cell in _MISSING_TEXTS:
+      csv_format.missing_texts[key, cell] += 1
+  else:
+    try:
+      if dtype.is_floating:
+        value.float_list.value.extend(map(_parsed_float, texts))
+      elif dtype == tf.bool:
+        value.int64_list.value.extend(map(_parsed_bool, texts))
+      elif dtype.is_integer:
+        value.int64_list.value.extend(map(_parsed_int, texts))
+      else:
+        raise ValueError(f'is not of type {dtype.name}, which CSV cannot hold')
+    except ValueError as error:
+      raise ValueError(
+        f'{column}{_shown(cell)} {error}. {_remedy(feature, csv_format)}'
+      ) from error
+  num_values = _num_values(feature)
+  if num_values is not None and len(texts) != num_values:
+    raise ValueError(
+      f'{column}{_shown(cell)} must be {num_values} values; got '
+      f'{len(texts)}. {_remedy(feature, csv_format)}'
+    )
+
+
+def _shown(cell):
+  return repr(cell) if len(cell) <= 80 else repr(cell[:80]) + '...'
+
+
+def _remedy(feature, csv_format):
+  remedy = ''
+  if feature.key not in csv_format.required:
+    remedy = 'Leave a missing value empty, or say '
+  else:
+    remedy = 'Correct it, or say '
+  remedy += 'with --missing what stands for a missing value.'
+  if _takes_many(feature):
+    remedy += (
+      ' --list_separator tells what is between several values; now it is '
+      f'{csv_format.list_separator!r}.'
+    )
+  return remedy
+
+
+def _takes_many(feature):
+  if feature.is_sparse or feature.shape is None:
+    return True
+  return any(dimension != 1 for dimension in feature.shape)
+
+
+def _num_values(feature):
+  """Returns how many values a feature has; None if that differs."""
+  if feature.is_sparse or feature.shape is None or None in feature.shape:
+    return None
+  count = 1
+  for dimension in feature.shape:
+    count *= dimension
+  return count
+
+
+def _parsed_float(text):
+  text = text.strip(' \t')
+  if _NOT_FINITE.fullmatch(text):
+    raise ValueError('must be finite')
+  if not _NUMBER.fullmatch(text):
+    raise ValueError('is not of type float32')
+  value = float(text)
+  if abs(value) >= _FLOAT32_END:
+    raise ValueError('is out of range for a float32')
+  return value
+
+
+def _parsed_int(text):
+  text = text.strip(' \t')
+  if not _NUMBER.fullmatch(text):
+    raise ValueError('is not of type int64')
+  # A column of whole numbers with some missing: pandas writes it as floats.
+  # A float has too few digits for ids.
+  number = decimal.Decimal(text)
+  if not number:
+    return 0
+  if number.adjusted() > 18:
+    raise ValueError('is out of range for an int64')
+  if number != number.to_integral_value():
+    raise ValueError('is not of type int64: not a whole number')
+  value = int(number)
+  if not _INT64_MIN <= value <= _INT64_MAX:
+    raise ValueError('is out of range for an int64')
+  return value
+
+
+def _parsed_bool(text):
+  value = _BOOLS.get(text.strip(' \t').lower())
+  if value is None:
+    raise ValueError('is not of type bool: neither true nor false')
+  return value
