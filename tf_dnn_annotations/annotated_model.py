@@ -13,6 +13,7 @@ from tf_dnn_annotations import names
 from tf_dnn_annotations import network
 from tf_dnn_annotations import refusals
 from tf_dnn_annotations import serialized_examples
+from tf_dnn_annotations import vocabularies
 
 RowError = feature_values.RowError
 
@@ -107,6 +108,7 @@ class AnnotatedModel(object):
     self._session = tf.Session(graph=self._graph)
     self._gradients, self._points_of_zeros = {}, {}
     self._parser = None
+    self._vocabularies = None
     # Rows may be explained by several threads at once, and this be called by
     # several.
     self._lock = threading.Lock()
@@ -321,13 +323,24 @@ class AnnotatedModel(object):
 
     return len(examples), feed_of_examples
 
-  def points_of_rows(self, read_fn, first, last, output):
+  @property
+  def vocabularies(self):
+    """{feature key: `vocabularies.Vocabulary`} of what columns look up."""
+    with self._lock:
+      if self._vocabularies is None:
+        self._vocabularies = vocabularies.find(
+          self.columns, self.features, self._export_dir
+        )
+      return self._vocabularies
+
+  def points_of_rows(self, read_fn, first, last, output, unknown=None):
     """Computes the columns and outputs of rows, in one model call.
 
     Args:
       read_fn: what `reader` returned.
       first, last: the rows are [first, last).
       output: 'logits' or 'probabilities'.
+      unknown: `vocabularies.UnknownCounter` of the rows' categories, or None.
 
     Returns:
       `Points`.
@@ -347,11 +360,19 @@ class AnnotatedModel(object):
         for key, tensor in self._found.features.items()
         if tensor.dtype.is_floating and tensor not in feed
       },
+      'categories': {
+        key: self._found.features[key].values
+        if self.features[key].is_sparse
+        else self._found.features[key]
+        for key in (unknown.vocabularies if unknown else ())
+      },
       'columns': self._side_by_side,
       'path': self._path_tensors,
       'outputs': self._outputs[output],
     }
     fetched = self._run_rows(fetches, feed, first)
+    if unknown:
+      unknown.add(fetched['categories'])
     feature_values.check_finite(fetched['features'], first_row=first)
     columns = fetched['columns']
     feature_values.check_finite(

@@ -5,12 +5,10 @@ one (contrib wrote none, nor can every user's own column) is told by its class,
 and its elements by their numbers.
 """
 
-import collections
 import itertools
-import os
 import re
 
-import tensorflow.compat.v1 as tf
+from tf_dnn_annotations import vocabularies
 
 
 def kind(column):
@@ -35,7 +33,7 @@ def element_names(columns, export_dir):
     {column name: list of width distinct str}
   """
   columns = list(columns)
-  assets = _vocabulary_assets(columns, export_dir)
+  assets = vocabularies.assets_of(columns, export_dir)
   names = {}
   for column in columns:
     elements = _elements(column.class_name or '', column.config or {}, assets)
@@ -73,7 +71,7 @@ def _elements(class_name, config, assets):
   if class_name == 'VocabularyListCategoricalColumn':
     return _with_oov(config, config.get('vocabulary_list'))
   if class_name == 'VocabularyFileCategoricalColumn':
-    return _with_oov(config, _vocabulary(config, assets))
+    return _with_oov(config, vocabularies.entries_of_file(config, assets))
   return None
 
 
@@ -115,35 +113,3 @@ def _with_oov(config, vocabulary):
   return [str(entry) for entry in vocabulary] + [
     'not in vocabulary' + (f' {i}' if count > 1 else '') for i in range(count)
   ]
-
-
-def _vocabulary(config, assets):
-  """Returns the entries of a vocabulary file, or None if it is not there."""
-  path = assets.get(config.get('vocabulary_file'))
-  size = config.get('vocabulary_size')
-  if path is None or config.get('file_format') or not size:
-    return None
-  with tf.io.gfile.GFile(path, 'rb') as file:
-    lines = itertools.islice(file, size)
-    return [line.decode('utf-8', 'replace').rstrip('\r\n') for line in lines]
-
-
-def _vocabulary_assets(columns, export_dir):
-  """Returns {path of a vocabulary where the model was made: its asset}."""
-  paths = set()
-  for column in columns:
-    config = column.config or {}
-    while isinstance(config, dict):
-      if config.get('vocabulary_file'):
-        paths.add(config['vocabulary_file'])
-      config = (config.get('categorical_column') or {}).get('config')
-  by_name = collections.defaultdict(list)
-  for path in paths:
-    by_name[os.path.basename(path)].append(path)
-  assets = {}
-  for name, same_name in by_name.items():
-    asset = os.path.join(export_dir, 'assets', name)
-    # Of two files of one name an export renames one, and does not say which.
-    if len(same_name) == 1 and tf.io.gfile.exists(asset):
-      assets[same_name[0]] = asset
-  return assets

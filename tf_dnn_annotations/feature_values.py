@@ -39,7 +39,7 @@ class Feature(
   __slots__ = ()
 
 
-def batch(features, raw):
+def batch(features, raw, is_finite=True):
   """Returns the values of raw features as arrays of the features' types.
 
   Args:
@@ -50,6 +50,7 @@ def batch(features, raw):
       values, an array [n] or [n, k], or a SparseTensorValue. In an array for
       values of any number None, '', -1 and 0.0 are missing, by its type, as
       tf.feature_column takes them.
+    is_finite: whether a NaN or an infinity is an error.
 
   Returns:
     ({key: array or `tf.SparseTensorValue`}, n)
@@ -77,7 +78,8 @@ def batch(features, raw):
       '`examples` must have as many rows for each feature; got '
       f'{dict(sorted(sizes.items()))}. Make the first dimensions equal.'
     )
-  check_finite(values)
+  if is_finite:
+    check_finite(values)
   return values, next(iter(sizes.values())) if sizes else 0
 
 

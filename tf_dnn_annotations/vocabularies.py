@@ -1,0 +1,254 @@
+"""The vocabularies of a model's columns, and values that are in none of them.
+
+What is not in its column's vocabulary becomes no category, and a spelling
+mistake no error. So such values are counted.
+"""
+
+import collections
+import itertools
+import os
+import threading
+import warnings
+
+import tensorflow.compat.v1 as tf
+
+# Of the values that are in no vocabulary, how many are shown, and how much.
+_NUM_EXAMPLES = 3
+_EXAMPLE_LENGTH = 40
+# What may be between several values in a text that is taken for one.
+_SEPARATORS = '|,;/&+ \t'
+# What programs write for a missing value, in lower case.
+_MISSING = frozenset(
+  '#n/a - -- . ? n/a na nan none null \\n <na> missing unknown'.split()
+)
+
+
+class Vocabulary(collections.namedtuple('Vocabulary', ['entries', 'others'])):
+  """What columns make of the values of a feature.
+
+  Attributes:
+    entries: frozenset of bytes or int, the values that are in the vocabulary of
+      some column.
+    others: sorted tuple of str, what columns take other values for.
+  """
+
+  __slots__ = ()
+
+  def hint(self, text):
+    """Returns what the text of a value that is in no vocabulary may be.
+
+    Returns:
+      (kind, detail): ('separator', the character between texts of which one is
+      in a vocabulary), ('spelling', the entry that differs in case or in spaces
+      around it), ('missing', ''), or ('', '').
+    """
+    entries = {_text(entry) for entry in self.entries}
+    for separator in _SEPARATORS:
+      if separator in text and entries & {
+        part.strip() for part in text.split(separator)
+      }:
+        return 'separator', separator
+    plain = text.strip().lower()
+    for entry in sorted(entries):
+      if entry.strip().lower() == plain:
+        return 'spelling', entry
+    return ('missing', '') if plain in _MISSING else ('', '')
+
+
+class UnknownCategories(RuntimeWarning):
+  """Values of features that are in no vocabulary of the model's columns.
+
+  Attributes:
+    counts: {feature key: how many values}.
+    examples: {feature key: list of the texts of the first few of them}.
+  """
+
+  def __init__(self, counts, examples, vocabularies):
+    self.counts = counts
+    self.examples = examples
+    super().__init__(
+      ' '.join(
+        described(
+          key, counts[key], examples[key], vocabularies[key], _REMEDIES
+        )
+        for key in counts
+      )
+    )
+
+
+_REMEDIES = {
+  'separator': 'Give the values of a row as a list, split at {detail!r}.',
+  'spelling': 'The vocabulary has {detail!r}.',
+  'missing': "None or an empty list stands for 'no value'.",
+}
+
+
+def described(key, count, examples, vocabulary, remedies):
+  """Returns a line on values of a feature that are in no vocabulary.
+
+  Args:
+    key: the feature's.
+    count: how many values.
+    examples: list of the texts of a few of them.
+    vocabulary: the feature's `Vocabulary`.
+    remedies: {kind of `Vocabulary.hint`: sentence, with {text} and {detail}}.
+  """
+  hints = {}
+  for text in examples:
+    kind, detail = vocabulary.hint(text)
+    if kind:
+      hints.setdefault((kind, detail), text)
+  remedy = ' '.join(
+    remedies[kind].format(text=text, detail=detail)
+    for (kind, detail), text in hints.items()
+  )
+  shown = ', '.join(
+    repr(text[:_EXAMPLE_LENGTH]) + '...' * (len(text) > _EXAMPLE_LENGTH)
+    for text in examples
+  )
+  return (
+    f'Feature {key!r}: {count} value{"s" * (count != 1)} outside its '
+    f'vocabulary, read as {" or ".join(vocabulary.others)}, such as {shown}. '
+    f'{remedy}'.rstrip()
+  )
+
+
+class UnknownCounter(object):
+  """Counts the values of a call that are in no vocabulary.
+
+  Attributes:
+    vocabularies: {feature key: `Vocabulary`} of the features to look at.
+  """
+
+  def __init__(self, vocabularies):
+    self.vocabularies = vocabularies
+    self._counts = collections.Counter()
+    self._examples = collections.defaultdict(dict)  # Keys in order, as a set.
+    self._lock = threading.Lock()
+
+  def add(self, values):
+    """Counts some rows' {feature key: array of values}; threads may share."""
+    for key, array in values.items():
+      entries = self.vocabularies[key].entries
+      unknown = [v for v in array.ravel().tolist() if v not in entries]
+      # An empty text is no value to a column, nor is -1 in a dense tensor.
+      unknown = [v for v in unknown if v not in (b'', '', -1)]
+      if unknown:
+        with self._lock:
+          self._counts[key] += len(unknown)
+          shown = self._examples[key]
+          for value in unknown:
+            if len(shown) >= _NUM_EXAMPLES:
+              break
+            shown[_text(value)] = None
+
+  def warn(self, stacklevel):
+    """Warns with `UnknownCategories` if any was counted."""
+    if self._counts:
+      warning = UnknownCategories(
+        dict(sorted(self._counts.items())),
+        {key: list(texts) for key, texts in self._examples.items()},
+        self.vocabularies,
+      )
+      warnings.warn(warning, stacklevel=stacklevel + 1)
+
+
+def _text(value):
+  if isinstance(value, bytes):
+    return value.decode('utf-8', 'backslashreplace')
+  return str(value)
+
+
+def find(columns, features, export_dir):
+  """Returns {feature key: `Vocabulary`} of the features that are looked up.
+
+  Args:
+    columns: iterable of `Column`, some with a config.
+    features: {feature key: object with `dtype`}.
+    export_dir: the SavedModel's directory; its assets have the vocabularies
+      that the model reads from files.
+  """
+  columns = list(columns)
+  assets = assets_of(columns, export_dir)
+  entries, others = collections.defaultdict(set), collections.defaultdict(set)
+  unreadable = set()
+  for config in _configs(columns):
+    key, vocabulary = config.get('key'), config.get('vocabulary_list')
+    if 'vocabulary_file' in config:
+      vocabulary = entries_of_file(config, assets)
+    elif vocabulary is None:
+      continue
+    if vocabulary is None or key not in features:
+      unreadable.add(key)
+      continue
+    is_integer = features[key].dtype.is_integer
+    try:
+      entries[key].update(
+        int(entry) if is_integer else tf.compat.as_bytes(entry)
+        for entry in vocabulary
+      )
+    except (TypeError, ValueError):
+      unreadable.add(key)
+      continue
+    others[key].add(_other(config, vocabulary))
+  return {
+    key: Vocabulary(frozenset(entries[key]), tuple(sorted(others[key])))
+    for key in sorted(set(others) - unreadable)
+  }
+
+
+def _other(config, vocabulary):
+  """Returns what a column takes values for that are not in its vocabulary."""
+  if config.get('num_oov_buckets'):
+    return 'an out-of-vocabulary bucket'
+  default = config.get('default_value')
+  if isinstance(default, int) and 0 <= default < len(vocabulary):
+    return f'{_text(vocabulary[default])!r}'
+  return 'no category'
+
+
+def _configs(columns):
+  """Yields the config of each column and of those in it, however deep."""
+  stack = [column.config for column in columns]
+  while stack:
+    config = stack.pop()
+    if isinstance(config, dict):
+      yield config
+      stack += config.values()
+    elif isinstance(config, (list, tuple)):
+      stack += config
+
+
+def entries_of_file(config, assets):
+  """Returns the entries of a vocabulary file, or None if it is not there.
+
+  Args:
+    config: that of the column.
+    assets: as `assets_of` returns them.
+  """
+  path = assets.get(config.get('vocabulary_file'))
+  size = config.get('vocabulary_size')
+  if path is None or config.get('file_format') or not size:
+    return None
+  with tf.io.gfile.GFile(path, 'rb') as file:
+    lines = itertools.islice(file, size)
+    return [line.decode('utf-8', 'replace').rstrip('\r\n') for line in lines]
+
+
+def assets_of(columns, export_dir):
+  """Returns {path of a vocabulary where the model was made: its asset}."""
+  paths = {
+    config['vocabulary_file']
+    for config in _configs(columns)
+    if isinstance(config.get('vocabulary_file'), str)
+  }
+  by_name = collections.defaultdict(list)
+  for path in filter(None, paths):
+    by_name[os.path.basename(path)].append(path)
+  assets = {}
+  for name, same_name in by_name.items():
+    asset = os.path.join(export_dir, 'assets', name)
+    # Of two files of one name an export renames one, and does not say which.
+    if len(same_name) == 1 and tf.io.gfile.exists(asset):
+      assets[same_name[0]] = asset
+  return assets
