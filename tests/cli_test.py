@@ -215,7 +215,7 @@ class CliTest(parameterized.TestCase):
   def test_attribute_explains_the_predicted_class_by_feature(self):
     stdout, stderr = self._attribute()
     self.assertEqual(
-      stderr, 'note: x.csv: ignored columns that are no features: id\n'
+      stderr, 'note: x.csv: ignored columns that are not features: id\n'
     )
     rows = self._json_rows()
     self.assertLen(rows, 3)
@@ -324,7 +324,7 @@ class CliTest(parameterized.TestCase):
       self._check_row(row, number, 2, columns, start)
     self._write('train.csv', 'age,color,pair\n1,,0|1\n1,,0|1\nnan,,0|1\n')
     with self.assertRaisesRegex(
-      ValueError, "train.csv, line 4: .*'age'.* finite"
+      ValueError, "train.csv, line 4, .*'age'.* finite"
     ):
       self._attribute_here(*arguments)
 
@@ -539,8 +539,11 @@ class CliTest(parameterized.TestCase):
     (['--targets=Emperor'], "--targets must be .* 'Emperor'. Check the spell"),
     (['--targets=3'], r'--targets must be in \[0, 3\)'),
     (['--output=no/o.csv'], "No such directory: 'no'.*Make it first"),
-    (['--output=./x.csv'], 'one of the files to read. Give it another name'),
-    (['--baselines=bad.csv'], "^.*error: bad.csv, line 2: .*'age'.* finite"),
+    (
+      ['--output=./x.csv'],
+      '--output=./x.csv is one of the files to read. Give --output another',
+    ),
+    (['--baselines=bad.csv'], "^.*error: bad.csv, line 2, .*'age'.* finite"),
     (
       ['--baselines=mean', '--baseline_examples=empty.csv'],
       'error: --baseline_examples must hold at least one example; got none',
@@ -569,7 +572,9 @@ class CliTest(parameterized.TestCase):
     _, stderr = self._attribute(
       '--batch_size=2', examples='x.csv,y.csv', expected_code=1
     )
-    self.assertRegex(stderr, 'error: y.csv, line 3: .*pair')
+    self.assertRegex(
+      stderr, "error: y.csv, line 3, column 'pair': .*--on_error=skip"
+    )
     with open(self._path('o.jsonl')) as file:
       self.assertEqual(file.read(), 'of before')
     self.assertCountEqual(

@@ -1,6 +1,7 @@
 """The command `attribute`: the examples in files to attributions in a file."""
 
-import itertools
+import collections
+import difflib
 import os
 import re
 import sys
@@ -11,11 +12,18 @@ import numpy as np
 
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attribution_files
+from tf_dnn_annotations import attribution_notes
 from tf_dnn_annotations import attribution_summary
 from tf_dnn_annotations import cli_parser
 from tf_dnn_annotations import column_descriptions
+from tf_dnn_annotations import csv_files
 from tf_dnn_annotations import example_files
+from tf_dnn_annotations import input_files
 from tf_dnn_annotations import integrated_gradients
+from tf_dnn_annotations import rejected_rows
+
+# What the error of one example ends with.
+_SKIP = ' Or have such examples left out: --on_error=skip.'
 
 
 def run(arguments):
@@ -39,18 +47,15 @@ def run(arguments):
     )
   elif arguments.baselines is not None:
     baseline_paths = _baseline_files(arguments.baselines)
-  inputs = {os.path.realpath(path) for path in paths + (baseline_paths or [])}
-  if os.path.realpath(arguments.output) in inputs:
-    raise ValueError(
-      f'--output={arguments.output} is one of the files to read. Give it '
-      'another name.'
-    )
+  _check_paths(arguments, paths, baseline_paths or [])
   with integrated_gradients.IntegratedGradients(arguments.export_dir) as ig:
-    csv_format = example_files.CsvFormat(
+    csv_format = csv_files.CsvFormat(
       ig.model.example_features,
       arguments.list_separator,
       [text.strip() for text in arguments.missing.split(',')],
-      _warn,
+      _allowed_missing(ig.model, arguments.allow_missing),
+      ig.model.required_features,
+      attribution_notes.warn,
     )
     if arguments.explain == 'probabilities' and ig.model.kind == 'regressor':
       raise ValueError(
@@ -59,8 +64,8 @@ def run(arguments):
       )
     # Before anything is read or written: an argument that does not fit this
     # model, as a label that it has not, is found without an example.
-    notes = _Notes()
-    empty = _attribute_fn(ig, arguments, notes)([])
+    notes = attribution_notes.Notes()
+    empty, _, _ = _attribute_fn(ig, arguments, notes)([])
     baselines, baseline_records = None, []
     if baseline_paths:
       baseline_records = example_files.read_records(baseline_paths, csv_format)
@@ -74,18 +79,82 @@ def run(arguments):
       ig, arguments, notes, baselines, baseline_records
     )
     attribute_fn([])  # The baselines are good.
-    records = example_files.read_records(paths, csv_format)
-    batches = _batches(records, arguments.batch_size)
+    csv_format.missing_texts.clear()  # Those of baselines.
+    absent = attribution_notes.AbsentFeatures(
+      set(ig.model.example_features) - csv_format.allow_missing
+    )
+    rejected = rejected_rows.RejectedRows(
+      arguments.output, arguments.max_errors
+    )
     started = time.monotonic()
     summary = _written(
-      ig.model, arguments, empty, batches, attribute_fn, _progress(paths)
+      ig.model,
+      arguments,
+      empty,
+      _batches(_records(paths, csv_format, arguments), arguments.batch_size),
+      attribute_fn,
+      absent,
+      rejected,
+      _progress(paths),
     )
     seconds = time.monotonic() - started
   if not summary.num_examples:
-    _warn(f'no examples in {_listed(paths)}')
+    attribution_notes.warn(f'no examples in {_listed(paths)}')
   notes.warn_of_rows(summary.num_examples, arguments.tolerance)
+  notes.warn_of_categories(ig.model.vocabularies, csv_format.missing_texts)
+  if summary.num_examples > 1:
+    notes.warn_of_absent(
+      absent, ig.model.example_features, summary.num_examples
+    )
+  if arguments.targets == 'predicted':
+    labels = ig.model.labels or list(range(ig.model.num_outputs))
+    notes.warn_of_signs(labels, summary.num_by_target)
   remedy = _remedy(arguments.method, ig.model, notes.not_converged.count)
-  _print_summary(arguments, ig.model, summary, seconds, remedy)
+  _print_summary(arguments, ig.model, summary, rejected, seconds, remedy)
+
+
+def _allowed_missing(model, texts):
+  """Returns the keys of the features that --allow_missing names."""
+  keys = [key for key in map(str.strip, texts.split(',')) if key]
+  for key in keys:
+    if key not in model.example_features:
+      close = difflib.get_close_matches(key, model.example_features, n=1)
+      raise ValueError(
+        '--allow_missing must name features of the model, '
+        f'{sorted(model.example_features)}; got {key!r}. '
+        + (f'Did you mean {close[0]}?' if close else 'Leave it out.')
+      )
+  return keys
+
+
+def _records(paths, csv_format, arguments):
+  """Yields the `Record`s to explain, the bad ones too if they are skipped."""
+  for record in example_files.read_records(paths, csv_format, keep_bad=True):
+    if record.error is not None and arguments.on_error != 'skip':
+      raise ValueError(f'{record.error}{_SKIP}') from record.error
+    yield record
+
+
+def _check_paths(arguments, paths, baseline_paths):
+  """Raises a ValueError where a file is to be read twice, or overwritten."""
+  twice = collections.Counter(paths + baseline_paths)
+  for path, count in twice.items():
+    if count > 1 and input_files.is_pipe(path):
+      raise ValueError(
+        f'{path}: a pipe can be read once only, and is needed {count} times '
+        '(--baselines computes those of --examples, too). Write it to a file, '
+        'and name that.'
+      )
+  written = [(f'--output={arguments.output}', arguments.output)]
+  if arguments.on_error == 'skip':
+    rejects = rejected_rows.path_for(arguments.output)
+    written.append((f'{rejects}, which --on_error=skip writes,', rejects))
+  inputs = set(map(os.path.realpath, twice))
+  for what, path in written:
+    if os.path.realpath(path) in inputs:
+      raise ValueError(
+        f'{what} is one of the files to read. Give --output another name.'
+      )
 
 
 def _baseline_files(patterns):
@@ -104,85 +173,16 @@ def _listed(paths, most=10):
   return ', '.join(paths[:most]) + more
 
 
-class _Places(object):
-  """How many examples something is true of, and where the first is."""
-
-  def __init__(self):
-    self.count = 0
-    self.first = None
-
-  def add(self, records):
-    if not self.count and records:
-      self.first = records[0].place
-    self.count += len(records)
-
-  def where(self):
-    """Returns the end of a sentence that names the first place."""
-    return f'; the first: {self.first}' if self.count > 1 else f': {self.first}'
-
-
-class _Notes(object):
-  """What the API warns of, told to a person.
-
-  Of rows it is told once, after the last batch. Memory does not grow with them.
-
-  Attributes:
-    not_converged: `_Places` of the examples that did not meet --tolerance.
-    near_baseline: `_Places` of those whose attributions cancel.
-  """
-
-  def __init__(self):
-    self.not_converged = _Places()
-    self.near_baseline = _Places()
-    self._texts = set()
-
-  def add(self, message, records):
-    """Takes a warning, an exception, that came with a list of `Record`s."""
-    rows = getattr(message, 'rows', None)
-    if rows is None:
-      self._warn_once(message, records)
-    elif isinstance(message, integrated_gradients.NotConverged):
-      self.not_converged.add([records[row] for row in rows])
-    elif isinstance(message, integrated_gradients.NearBaseline):
-      self.near_baseline.add([records[row] for row in rows])
-    else:
-      self._warn_once(message, [records[row] for row in rows])
-
-  def _warn_once(self, message, records):
-    text = cli_parser.in_flags(str(message))
-    if text not in self._texts:
-      self._texts.add(text)
-      place = f'{records[0].place} and following: ' if records else ''
-      _warn(place + text)
-
-  def warn_of_rows(self, num_examples, tolerance):
-    """Prints what is true of some of the examples, if it is of any."""
-    of_all = f'of {num_examples} example{"s" * (num_examples != 1)}'
-    if self.not_converged.count:
-      _warn(
-        f'{self.not_converged.count} {of_all} did not meet '
-        f'--tolerance={tolerance:g}{self.not_converged.where()}. More '
-        '--num_steps may.'
-      )
-    if self.near_baseline.count:
-      has, its = 'has', 'its'
-      if self.near_baseline.count > 1:
-        has, its = 'have', 'their'
-      _warn(
-        f'{self.near_baseline.count} {of_all} {has} an output nearly that of '
-        f'{its} baseline, so that {its} attributions cancel or are rounding, '
-        f'and mean little{self.near_baseline.where()}. Another baseline tells '
-        'more.'
-      )
-
-
 def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
-  """Returns a function from a list of `Record`s to `Attributions`.
+  """Returns a function that explains a list of `Record`s.
+
+  It returns (`Attributions` of those that can be explained, their indices in
+  the list, {index: reason} of the others).
 
   Args:
     ig: `IntegratedGradients`.
     arguments: `argparse.Namespace`.
-    notes: `_Notes` that take what the API warns of.
+    notes: `attribution_notes.Notes` that take what the API warns of.
     baselines: as `ig.attribute` takes it.
     baseline_records: list of the `Record`s that are the baselines, if any.
   """
@@ -193,12 +193,18 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
     target = int(target)
 
   def attribute(records):
+    reasons = {}
+
+    def leave_out(_, __, errors):
+      reasons.update((error.row, error.reason) for error in errors)
+
     try:
       with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('ignore')
         warnings.simplefilter('always', RuntimeWarning)
-        result = ig.attribute(
-          [record.example for record in records],
+        (result,) = ig.attribute_batches(
+          [[record.example for record in records]],
+          on_error=leave_out if arguments.on_error == 'skip' else 'raise',
           baselines=baselines,
           targets=target,
           output=arguments.explain,
@@ -207,19 +213,23 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
           max_rows=arguments.max_rows,
           tolerance=arguments.tolerance,
         )
+      good = [row for row in range(len(records)) if row not in reasons]
       for warning in caught:
-        notes.add(warning.message, records)
-      return result
+        notes.add(warning.message, [records[row] for row in good])
+      return result, good, reasons
     except ValueError as error:
       # That of a baseline is the cause of another error.
       is_baseline = isinstance(error.__cause__, annotated_model.RowError)
       row_error = error.__cause__ if is_baseline else error
       if not isinstance(row_error, annotated_model.RowError):
         raise
-      if is_baseline and not baseline_records:
-        raise
-      record = (baseline_records if is_baseline else records)[row_error.row]
-      raise ValueError(f'{record.place}: {row_error.reason}') from error
+      if is_baseline:
+        if not baseline_records:
+          raise
+        record, remedy = baseline_records[row_error.row], ''
+      else:
+        record, remedy = records[row_error.row], _SKIP
+      raise ValueError(f'{record.place}: {row_error.reason}{remedy}') from error
 
   return attribute
 
@@ -241,30 +251,36 @@ def _computed(ig, strategy, batches):
 
 
 def _batches(records, size):
-  while True:
-    batch = list(itertools.islice(records, size))
-    if not batch:
-      return
+  """Yields lists of records, fewer than `size` where they are large."""
+  batch, num_bytes = [], 0
+  for record in records:
+    batch.append(record)
+    num_bytes += len(record.example or b'')
+    if len(batch) >= size or num_bytes >= input_files.MAX_EXAMPLE_BYTES:
+      yield batch
+      batch, num_bytes = [], 0
+  if batch:
     yield batch
 
 
-def _written(model, arguments, empty, batches, attribute_fn, progress):
+def _written(
+  model, arguments, empty, batches, attribute_fn, absent, rejected, progress
+):
   """Writes the attributions of batches and returns their summary."""
   summary = attribution_summary.AttributionSummary()
   names, attributions_fn = _attributions_by(arguments, model, empty)
-  is_all = arguments.targets == 'all'
+  num_targets = model.num_outputs if arguments.targets == 'all' else 1
   has_targets = model.num_outputs > 1
   target_fields = ['target', 'target_id'] if has_targets else []
   fields = ['row', *target_fields, 'output', 'baseline_output', 'gap']
+  first = 0
   with progress, attribution_files.AttributionWriter(
     arguments.output, fields, names
-  ) as writer:
+  ) as writer, rejected:
     for batch in batches:
-      result = attribute_fn(batch)
-      num_targets = model.num_outputs if is_all else 1
-      first = summary.num_examples
-      rows = [first + i for i in range(len(batch)) for _ in range(num_targets)]
-      values = [rows]
+      result, numbers = _explained(batch, first, attribute_fn, rejected, absent)
+      first += len(batch)
+      values = [[number for number in numbers for _ in range(num_targets)]]
       if has_targets:
         ids = result.targets.ravel().tolist()
         labels = model.labels or range(model.num_outputs)
@@ -275,11 +291,35 @@ def _written(model, arguments, empty, batches, attribute_fn, progress):
       ]
       writer.write(
         [list(row) for row in zip(*values)],
-        attributions_fn(result).reshape(len(rows), len(names)),
+        attributions_fn(result).reshape(len(values[0]), len(names)),
       )
-      summary.add(result)
+      summary.add(result, numbers)
       progress.update(len(batch))
+    rejected.check_is_not_all(summary.num_examples)
   return summary
+
+
+def _explained(batch, first, attribute_fn, rejected, absent):
+  """Explains those of a batch of `Record`s that can be.
+
+  Returns:
+    (`Attributions`, list of the examples' numbers, of which that of the first
+    of the batch is `first`)
+  """
+  numbers = [i for i, record in enumerate(batch) if record.error is None]
+  readable = [batch[i] for i in numbers]
+  absent.look([record.example for record in readable])
+  result, good, reasons = attribute_fn(readable)
+  reasons = {numbers[i]: reason for i, reason in reasons.items()}
+  for i, record in enumerate(batch):
+    if record.error is not None:
+      reason = str(record.error)
+      if reason.startswith(record.place):  # It is not said twice.
+        reason = reason[len(record.place) :].lstrip(',: ')
+      reasons[i] = reason
+  for i, reason in sorted(reasons.items()):
+    rejected.add(first + i, batch[i].place, reason, batch[i].is_rest)
+  return result, [first + numbers[i] for i in good]
 
 
 def _attributions_by(arguments, model, empty):
@@ -334,13 +374,7 @@ def _progress(paths):
   return tqdm.tqdm(total=total, unit=' examples', leave=False)
 
 
-def _warn(text):
-  # Over the bar, which is drawn again below.
-  start = '\r\x1b[K' if sys.stderr.isatty() else ''
-  print(f'{start}note: {text}', file=sys.stderr)
-
-
-def _print_summary(arguments, model, summary, seconds, remedy):
+def _print_summary(arguments, model, summary, rejected, seconds, remedy):
   bar = '\N{FULL BLOCK}'
   try:
     bar.encode(sys.stdout.encoding or 'ascii')
@@ -355,8 +389,21 @@ def _print_summary(arguments, model, summary, seconds, remedy):
     + (f' ({count / seconds:,.0f} rows/s)' if count else '')
   )
   print(f'Wrote {arguments.output}')
+  if rejected.count:
+    print(f'Left out {rejected.count}: see {rejected.path}')
+  if rejected.num_rests:
+    print(
+      f'Of {rejected.num_rests} of the files, the rest could not be read: how '
+      'many examples it has is not known'
+    )
   print()
   print(summary.text(unit, bar, remedy))
+  if model.num_classes == 2 and arguments.targets == 'predicted':
+    label = (model.labels or range(2))[1]
+    print(
+      'Each row explains the class that it is predicted to be; '
+      f'--targets={label} explains the same one in every row'
+    )
 
 
 def _remedy(method, model, has_capped):

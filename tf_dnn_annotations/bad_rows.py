@@ -88,9 +88,7 @@ def _search(model, examples, arguments):
     num_rows = max(map(feature_values.num_rows, examples.values()))
     for row in _not_finite(examples):
       try:
-        feature_values.check_finite(
-          feature_values.rows(examples, row, row + 1)
-        )
+        feature_values.check_finite(feature_values.rows(examples, row, row + 1))
       except annotated_model.RowError as error:
         reasons[row] = error.reason
   stack = [list(range(num_rows))]

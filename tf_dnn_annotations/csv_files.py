@@ -330,7 +330,7 @@ def _add_cell(example, key, feature, cell, csv_format):
     if key in csv_format.required:
       raise ValueError(
         f'{column}{cell!r} is no value, and the model has no default for it. '
-        'Fill it in, or have such rows skipped with --on_error=skip.'
+        'Fill it in.'
       )
     return
   separator = csv_format.list_separator
@@ -369,12 +369,11 @@ def _shown(cell):
 
 
 def _remedy(feature, csv_format):
-  remedy = ''
+  remedy = 'Correct it.'
   if feature.key not in csv_format.required:
-    remedy = 'Leave a missing value empty, or say '
-  else:
-    remedy = 'Correct it, or say '
-  remedy += 'with --missing what stands for a missing value.'
+    remedy = (
+      'Leave a missing value empty, or say with --missing what stands for one.'
+    )
   if _takes_many(feature):
     remedy += (
       ' --list_separator tells what is between several values; now it is '
@@ -402,7 +401,7 @@ def _num_values(feature):
 def _parsed_float(text):
   text = text.strip(' \t')
   if _NOT_FINITE.fullmatch(text):
-    raise ValueError('must be finite')
+    raise ValueError('is not a finite number')
   if not _NUMBER.fullmatch(text):
     raise ValueError('is not of type float32')
   value = float(text)

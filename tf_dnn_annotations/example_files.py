@@ -5,7 +5,6 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import csv_files
-from tf_dnn_annotations import input_files
 from tf_dnn_annotations import tfrecord_files
 
 # A CSV file is known by its name; whatever else it is, is read as TFRecord.
@@ -116,16 +115,6 @@ def count_records(paths):
       else sum(1 for _ in tfrecord_files.records(path))
     )
   return count
-
-
-def check_read_once(paths, why):
-  """Raises a ValueError if a pipe is among files that are read twice."""
-  for path in paths:
-    if input_files.is_pipe(path):
-      raise ValueError(
-        f'{path}: a pipe can be read once only, and {why}. Write it to a file '
-        'first.'
-      )
 
 
 def _delimiter(path):

@@ -68,9 +68,7 @@ class UnknownCategories(RuntimeWarning):
     self.examples = examples
     super().__init__(
       ' '.join(
-        described(
-          key, counts[key], examples[key], vocabularies[key], _REMEDIES
-        )
+        described(key, counts[key], examples[key], vocabularies[key], _REMEDIES)
         for key in counts
       )
     )
