@@ -8,7 +8,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
 
-from tf_dnn_annotations import csv_files
+from tf_dnn_annotations import csv_cells
 from tf_dnn_annotations import example_files
 from tf_dnn_annotations import feature_values
 
@@ -74,7 +74,7 @@ class ExampleFilesTest(parameterized.TestCase):
 
   def _records(self, *paths, keep_bad=False, **csv_arguments):
     csv_arguments.setdefault('allow_missing', _FEATURES)
-    self.csv_format = csv_files.CsvFormat(
+    self.csv_format = csv_cells.CsvFormat(
       _FEATURES, warn_fn=self.notes.append, **csv_arguments
     )
     return example_files.read_records(paths, self.csv_format, keep_bad)

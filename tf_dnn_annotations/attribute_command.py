@@ -14,9 +14,10 @@ from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attribution_files
 from tf_dnn_annotations import attribution_notes
 from tf_dnn_annotations import attribution_summary
+from tf_dnn_annotations import bad_rows
 from tf_dnn_annotations import cli_parser
 from tf_dnn_annotations import column_descriptions
-from tf_dnn_annotations import csv_files
+from tf_dnn_annotations import csv_cells
 from tf_dnn_annotations import example_files
 from tf_dnn_annotations import input_files
 from tf_dnn_annotations import integrated_gradients
@@ -49,7 +50,7 @@ def run(arguments):
     baseline_paths = _baseline_files(arguments.baselines)
   _check_paths(arguments, paths, baseline_paths or [])
   with integrated_gradients.IntegratedGradients(arguments.export_dir) as ig:
-    csv_format = csv_files.CsvFormat(
+    csv_format = csv_cells.CsvFormat(
       ig.model.example_features,
       arguments.list_separator,
       [text.strip() for text in arguments.missing.split(',')],
@@ -67,13 +68,16 @@ def run(arguments):
     notes = attribution_notes.Notes()
     empty, _, _ = _attribute_fn(ig, arguments, notes)([])
     baselines, baseline_records = None, []
-    if baseline_paths:
-      baseline_records = example_files.read_records(baseline_paths, csv_format)
     if strategy:
-      batches = _batches(baseline_records, arguments.batch_size)
-      baselines, baseline_records = _computed(ig, strategy, batches), []
+      # Rows that are left out are reported when they are to be explained.
+      skips = arguments.on_error == 'skip' and not arguments.baseline_examples
+      records = example_files.read_records(baseline_paths, csv_format, skips)
+      batches = _batches(records, arguments.batch_size)
+      baselines = _computed(ig, strategy, batches, skips)
     elif baseline_paths:
-      baseline_records = list(baseline_records)
+      baseline_records = list(
+        example_files.read_records(baseline_paths, csv_format)
+      )
       baselines = [record.example for record in baseline_records]
     attribute_fn = _attribute_fn(
       ig, arguments, notes, baselines, baseline_records
@@ -234,14 +238,23 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
   return attribute
 
 
-def _computed(ig, strategy, batches):
-  """Returns `ig.baselines_of` the examples of batches of `Record`s."""
+def _computed(ig, strategy, batches, skips):
+  """Returns `ig.baselines_of` the examples of batches of `Record`s.
+
+  Args:
+    ig: `IntegratedGradients`.
+    strategy: as `ig.baselines_of` takes it.
+    batches: iterable of lists of `Record`s.
+    skips: whether examples that cannot be used are left out.
+  """
   batch = []
 
   def examples():
     for records in batches:
-      batch[:] = records
-      yield [record.example for record in records]
+      batch[:] = [record for record in records if record.error is None]
+      serialized = [record.example for record in batch]
+      bad = bad_rows.find(ig.model, serialized, {}) if skips else ()
+      yield [example for i, example in enumerate(serialized) if i not in bad]
 
   try:
     return ig.baselines_of(examples(), strategy)

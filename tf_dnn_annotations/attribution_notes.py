@@ -17,7 +17,7 @@ _NUM_EXAMPLES = 3
 _REMEDIES = {
   'separator': "If {text!r} is several values, say --list_separator='{detail}' "
   '(for CSV).',
-  'spelling': 'The vocabulary has {detail!r}.',
+  'spelling': 'The vocabulary has {detail!r}, not {text!r}.',
   'missing': "If {text!r} stands for a missing value, say --missing='{text}' "
   '(for CSV).',
 }

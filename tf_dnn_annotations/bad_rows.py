@@ -53,7 +53,7 @@ def attributions_of_others(explainer, examples, error, arguments):
   while True:
     # What a search of the good rows finds, if that is not the first one, went
     # well when the model alone was run.
-    found = _search(explainer.model, _chosen(examples, good), arguments)
+    found = find(explainer.model, _chosen(examples, good), arguments)
     found = found or {error.row: error.reason}
     errors.update({good[row]: reason for row, reason in found.items()})
     good = [row for row in good if row not in errors]
@@ -68,7 +68,7 @@ def attributions_of_others(explainer, examples, error, arguments):
     return result, num_rows, [annotated_model.RowError(*e) for e in errors]
 
 
-def _search(model, examples, arguments):
+def find(model, examples, arguments):
   """Finds all rows of a batch that the model cannot compute.
 
   Halves of the batch are computed until all are good or of one row, which takes

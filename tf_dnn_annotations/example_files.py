@@ -66,7 +66,7 @@ def read_records(paths, csv_format, keep_bad=False):
 
   Args:
     paths: iterable of paths, local or of any file system TensorFlow has.
-    csv_format: `csv_files.CsvFormat`, for the CSV files.
+    csv_format: `csv_cells.CsvFormat`, for the CSV files.
     keep_bad: whether an example that cannot be read is yielded, with its
       `error`, in place of raising that.
 

@@ -76,7 +76,7 @@ class UnknownCategories(RuntimeWarning):
 
 _REMEDIES = {
   'separator': 'Give the values of a row as a list, split at {detail!r}.',
-  'spelling': 'The vocabulary has {detail!r}.',
+  'spelling': 'The vocabulary has {detail!r}, not {text!r}.',
   'missing': "None or an empty list stands for 'no value'.",
 }
 
