@@ -130,9 +130,7 @@ class CsvFilesTest(parameterized.TestCase):
   def test_a_long_cell_is_read(self):
     # Python's reader has a limit of 131,072 unless told.
     cell = 'x' * 1000000
-    self.assertEqual(
-      self._values(f'name\n{cell}\n', 'name'), [[cell.encode()]]
-    )
+    self.assertEqual(self._values(f'name\n{cell}\n', 'name'), [[cell.encode()]])
 
   def test_other_text_than_utf_8_is_told_apart(self):
     text = 'name\nÆrø\n'

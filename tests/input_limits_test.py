@@ -78,7 +78,12 @@ class InputLimitsTest(parameterized.TestCase):
   @parameterized.parameters(
     # Each is a quarter of a gigabyte, in a megabyte or two of a file.
     ('x.csv', b'name\n', b'x', 'line 2: a row of more than 16,777,216 char'),
-    ('x.csv', b'name\n"', b'x' * 1023 + b'\n', 'a row of more than 16,777,216 characters'),
+    (
+      'x.csv',
+      b'name\n"',
+      b'x' * 1023 + b'\n',
+      'a row of more than 16,777,216 characters',
+    ),
     ('x.csv', b'', b'\0', 'line 1: .*more than 16,777,216 char'),
     ('x', b'', b'\0', 'not a TFRecord file'),
     (
