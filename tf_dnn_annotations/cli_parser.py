@@ -286,8 +286,9 @@ def _add_attribute_flags(parser):
     default='predicted',
     help=(
       "'predicted' for the class each example is predicted to be (default), "
-      "the label or id of a class, or 'all' for a row for each class; of two "
-      'classes better a label, as what speaks for one speaks against the other'
+      "the label or id of a class, or 'all' for a row for each class; for a "
+      'binary model name a class, as an attribution to one has the opposite '
+      'sign for the other'
     ),
   )
   explained.add_argument(
