@@ -120,6 +120,11 @@ class UnknownCounter(object):
 
   def __init__(self, vocabularies):
     self.vocabularies = vocabularies
+    # An empty text is no value to a column, nor is -1 in a dense tensor.
+    self._known = {
+      key: vocabulary.entries | {b'', -1}
+      for key, vocabulary in vocabularies.items()
+    }
     self._counts = collections.Counter()
     self._examples = collections.defaultdict(dict)  # Keys in order, as a set.
     self._lock = threading.Lock()
@@ -127,11 +132,10 @@ class UnknownCounter(object):
   def add(self, values):
     """Counts some rows' {feature key: array of values}; threads may share."""
     for key, array in values.items():
-      entries = self.vocabularies[key].entries
-      unknown = [v for v in array.ravel().tolist() if v not in entries]
-      # An empty text is no value to a column, nor is -1 in a dense tensor.
-      unknown = [v for v in unknown if v not in (b'', '', -1)]
-      if unknown:
+      known = self._known[key]
+      given = array.ravel().tolist()
+      if not known.issuperset(given):  # Mostly it is, and this is fast.
+        unknown = [value for value in given if value not in known]
         with self._lock:
           self._counts[key] += len(unknown)
           shown = self._examples[key]
