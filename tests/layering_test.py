@@ -51,6 +51,8 @@ _ORDER = (
   'rejected_rows',
   'cli_parser',
   'attribution_notes',
+  'command_inputs',
+  'progress_bar',
   'inspect_command',
   'attribute_command',
   'cli',

@@ -243,9 +243,12 @@ class UnknownCategoriesTest(parameterized.TestCase):
     values['code'] = [[]] * 4
     for name, kinds in [('a', values), ('b', dict(values, zip=[[]] * 4))]:
       with tf.io.TFRecordWriter(name) as writer:
+        writer.write(b'no tf.Example')
         for example in network_export.examples(**kinds):
           writer.write(example)
-    _, notes = self._run('', '--batch_size=3', examples='b,a')
+    _, notes = self._run(
+      '', '--batch_size=3', '--on_error=skip', examples='b,a'
+    )
     self.assertEqual(
       [note for note in notes if 'no value' in note],
       [

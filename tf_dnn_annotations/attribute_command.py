@@ -1,8 +1,5 @@
 """The command `attribute`: the examples in files to attributions in a file."""
 
-import collections
-import difflib
-import os
 import re
 import sys
 import time
@@ -15,16 +12,12 @@ from tf_dnn_annotations import attribution_files
 from tf_dnn_annotations import attribution_notes
 from tf_dnn_annotations import attribution_summary
 from tf_dnn_annotations import bad_rows
-from tf_dnn_annotations import cli_parser
 from tf_dnn_annotations import column_descriptions
-from tf_dnn_annotations import csv_cells
+from tf_dnn_annotations import command_inputs
 from tf_dnn_annotations import example_files
-from tf_dnn_annotations import input_files
 from tf_dnn_annotations import integrated_gradients
+from tf_dnn_annotations import progress_bar
 from tf_dnn_annotations import rejected_rows
-
-# What the error of one example ends with.
-_SKIP = ' Or have such examples left out: --on_error=skip.'
 
 
 def run(arguments):
@@ -39,25 +32,9 @@ def run(arguments):
     ValueError, TypeError, OSError: the model, a file or an argument cannot be
       used; names the file and the record of a bad example.
   """
-  paths = example_files.find_files(arguments.examples)
-  strategy, baseline_paths = None, None
-  if arguments.baselines in cli_parser.STRATEGIES:
-    strategy = arguments.baselines
-    baseline_paths = example_files.find_files(
-      arguments.baseline_examples or arguments.examples
-    )
-  elif arguments.baselines is not None:
-    baseline_paths = _baseline_files(arguments.baselines)
-  _check_paths(arguments, paths, baseline_paths or [])
+  paths, strategy, baseline_paths = command_inputs.find(arguments)
   with integrated_gradients.IntegratedGradients(arguments.export_dir) as ig:
-    csv_format = csv_cells.CsvFormat(
-      ig.model.example_features,
-      arguments.list_separator,
-      [text.strip() for text in arguments.missing.split(',')],
-      _allowed_missing(ig.model, arguments.allow_missing),
-      ig.model.required_features,
-      attribution_notes.warn,
-    )
+    csv_format = command_inputs.csv_format_of(ig.model, arguments)
     if arguments.explain == 'probabilities' and ig.model.kind == 'regressor':
       raise ValueError(
         '--explain=probabilities is for classifiers; the model predicts '
@@ -72,7 +49,7 @@ def run(arguments):
       # Rows that are left out are reported when they are to be explained.
       skips = arguments.on_error == 'skip' and not arguments.baseline_examples
       records = example_files.read_records(baseline_paths, csv_format, skips)
-      batches = _batches(records, arguments.batch_size)
+      batches = command_inputs.batches(records, arguments.batch_size)
       baselines = _computed(ig, strategy, batches, skips)
     elif baseline_paths:
       baseline_records = list(
@@ -95,15 +72,18 @@ def run(arguments):
       ig.model,
       arguments,
       empty,
-      _batches(_records(paths, csv_format, arguments), arguments.batch_size),
+      command_inputs.batches(
+        command_inputs.records(paths, csv_format, arguments),
+        arguments.batch_size,
+      ),
       attribute_fn,
       absent,
       rejected,
-      _progress(paths),
+      progress_bar.over(paths),
     )
     seconds = time.monotonic() - started
   if not summary.num_examples:
-    attribution_notes.warn(f'no examples in {_listed(paths)}')
+    attribution_notes.warn(f'no examples in {command_inputs.listed(paths)}')
   notes.warn_of_rows(summary.num_examples, arguments.tolerance)
   notes.warn_of_categories(ig.model.vocabularies, csv_format.missing_texts)
   if summary.num_examples > 1:
@@ -115,66 +95,6 @@ def run(arguments):
     notes.warn_of_signs(labels, summary.num_by_target)
   remedy = _remedy(arguments.method, ig.model, notes.not_converged.count)
   _print_summary(arguments, ig.model, summary, rejected, seconds, remedy)
-
-
-def _allowed_missing(model, texts):
-  """Returns the keys of the features that --allow_missing names."""
-  keys = [key for key in map(str.strip, texts.split(',')) if key]
-  for key in keys:
-    if key not in model.example_features:
-      close = difflib.get_close_matches(key, model.example_features, n=1)
-      raise ValueError(
-        '--allow_missing must name features of the model, '
-        f'{sorted(model.example_features)}; got {key!r}. '
-        + (f'Did you mean {close[0]}?' if close else 'Leave it out.')
-      )
-  return keys
-
-
-def _records(paths, csv_format, arguments):
-  """Yields the `Record`s to explain, the bad ones too if they are skipped."""
-  for record in example_files.read_records(paths, csv_format, keep_bad=True):
-    if record.error is not None and arguments.on_error != 'skip':
-      raise ValueError(f'{record.error}{_SKIP}') from record.error
-    yield record
-
-
-def _check_paths(arguments, paths, baseline_paths):
-  """Raises a ValueError where a file is to be read twice, or overwritten."""
-  twice = collections.Counter(paths + baseline_paths)
-  for path, count in twice.items():
-    if count > 1 and input_files.is_pipe(path):
-      raise ValueError(
-        f'{path}: a pipe can be read once only, and is needed {count} times '
-        '(--baselines computes those of --examples, too). Write it to a file, '
-        'and name that.'
-      )
-  written = [(f'--output={arguments.output}', arguments.output)]
-  if arguments.on_error == 'skip':
-    rejects = rejected_rows.path_for(arguments.output)
-    written.append((f'{rejects}, which --on_error=skip writes,', rejects))
-  inputs = set(map(os.path.realpath, twice))
-  for what, path in written:
-    if os.path.realpath(path) in inputs:
-      raise ValueError(
-        f'{what} is one of the files to read. Give --output another name.'
-      )
-
-
-def _baseline_files(patterns):
-  """Returns the paths of the files of baselines."""
-  try:
-    return example_files.find_files(patterns)
-  except FileNotFoundError as error:
-    raise FileNotFoundError(
-      f"{error} Or say 'mean', 'median' or 'sample' to have baselines computed "
-      'of examples.'
-    ) from error
-
-
-def _listed(paths, most=10):
-  more = f', and {len(paths) - most} more' if len(paths) > most else ''
-  return ', '.join(paths[:most]) + more
 
 
 def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
@@ -232,7 +152,7 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
           raise
         record, remedy = baseline_records[row_error.row], ''
       else:
-        record, remedy = records[row_error.row], _SKIP
+        record, remedy = records[row_error.row], command_inputs.SKIP
       raise ValueError(f'{record.place}: {row_error.reason}{remedy}') from error
 
   return attribute
@@ -261,19 +181,6 @@ def _computed(ig, strategy, batches, skips):
   except annotated_model.RowError as error:
     place = batch[error.row].place
     raise ValueError(f'{place}: {error.reason}') from error
-
-
-def _batches(records, size):
-  """Yields lists of records, fewer than `size` where they are large."""
-  batch, num_bytes = [], 0
-  for record in records:
-    batch.append(record)
-    num_bytes += len(record.example or b'')
-    if len(batch) >= size or num_bytes >= input_files.MAX_EXAMPLE_BYTES:
-      yield batch
-      batch, num_bytes = [], 0
-  if batch:
-    yield batch
 
 
 def _written(
@@ -321,8 +228,8 @@ def _explained(batch, first, attribute_fn, rejected, absent):
   """
   numbers = [i for i, record in enumerate(batch) if record.error is None]
   readable = [batch[i] for i in numbers]
-  absent.look([record.example for record in readable])
   result, good, reasons = attribute_fn(readable)
+  absent.look([readable[i].example for i in good])
   reasons = {numbers[i]: reason for i, reason in reasons.items()}
   for i, record in enumerate(batch):
     if record.error is not None:
@@ -357,34 +264,6 @@ def _attributions_by(arguments, model, empty):
       [result.values[name] for name in result.columns], axis=-1
     ),
   )
-
-
-class _NoProgress(object):
-  """Stands in where no progress is shown."""
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *exc_info):
-    pass
-
-  def update(self, count):
-    pass
-
-
-def _progress(paths):
-  """Returns a context manager with `update`: a bar, if someone can see it."""
-  if not sys.stderr.isatty():
-    return _NoProgress()
-  try:
-    import tqdm
-  except ImportError:  # An extra.
-    return _NoProgress()
-  # A pass more over the files, cheap beside the attributions, tells how long
-  # it will take; over a network it is not cheap.
-  is_local = all(map(os.path.isfile, paths))
-  total = example_files.count_records(paths) if is_local else None
-  return tqdm.tqdm(total=total, unit=' examples', leave=False)
 
 
 def _print_summary(arguments, model, summary, rejected, seconds, remedy):

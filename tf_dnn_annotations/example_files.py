@@ -103,7 +103,6 @@ def count_records(paths):
   """Returns how many records `read_records` yields with `keep_bad`.
 
   Raises:
-    ValueError: a file is not what its name says.
     OSError: a file cannot be read.
   """
   count = 0
@@ -112,7 +111,7 @@ def count_records(paths):
     count += (
       csv_files.count_rows(path, delimiter)
       if delimiter
-      else sum(1 for _ in tfrecord_files.records(path))
+      else tfrecord_files.count(path)
     )
   return count
 
