@@ -74,6 +74,7 @@ class AnnotatedModel(object):
       tf.Examples: of a model that takes them, whatever its parser wants, read
       by a column or not; otherwise `features`.
     required_features: set of the keys of those that no tf.Example may lack.
+    unread_features: set of the keys of those that no column depends on.
     kind: 'classifier' or 'regressor'.
     num_classes: number of classes, None for a regressor.
     num_outputs: `num_classes`, or the number of values a regressor predicts.
@@ -180,6 +181,9 @@ class AnnotatedModel(object):
       else self.features
     )
     self.required_features = self._required_features(parsers)
+    self.unread_features = serialized_examples.unread_keys(
+      parsers, found.features, self._value
+    )
     self.column_slices, width = {}, 0
     for column in self.columns:
       self.column_slices[column.name] = slice(width, width + column.width)

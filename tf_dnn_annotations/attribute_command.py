@@ -62,7 +62,9 @@ def run(arguments):
     attribute_fn([])  # The baselines are good.
     csv_format.missing_texts.clear()  # Those of baselines.
     absent = attribution_notes.AbsentFeatures(
-      set(ig.model.example_features) - csv_format.allow_missing
+      set(ig.model.example_features)
+      - csv_format.allow_missing
+      - csv_format.unread
     )
     rejected = rejected_rows.RejectedRows(
       arguments.output, arguments.max_errors

@@ -50,14 +50,15 @@ def csv_format_of(model, arguments):
     [text.strip() for text in arguments.missing.split(',')],
     _allowed_missing(model, arguments.allow_missing),
     model.required_features,
+    model.unread_features,
     attribution_notes.warn,
   )
 
 
 def _allowed_missing(model, texts):
-  """Returns the keys of the features that --allow_missing names."""
-  keys = [key for key in map(str.strip, texts.split(',')) if key]
-  for key in keys:
+  """Returns the set of keys of the features that --allow_missing names."""
+  keys = {key for key in map(str.strip, texts.split(',')) if key}
+  for key in sorted(keys):
     if key not in model.example_features:
       close = difflib.get_close_matches(key, model.example_features, n=1)
       raise ValueError(

@@ -35,6 +35,7 @@ class CsvFormat(object):
     allow_missing: collection of the keys of features that a file need not have
       a column of.
     required: collection of the keys of features that no example may lack.
+    unread: collection of the keys of features that make no difference.
     warn_fn: called with a line of text on what is in the file but not used, or
       the other way round; once a text.
     missing_texts: `collections.Counter` of (feature key, text) of the cells
@@ -48,6 +49,7 @@ class CsvFormat(object):
     missing=(),
     allow_missing=(),
     required=(),
+    unread=(),
     warn_fn=None,
   ):
     self.features = features
@@ -55,6 +57,7 @@ class CsvFormat(object):
     self.missing = frozenset(missing) | {''}
     self.allow_missing = frozenset(allow_missing)
     self.required = frozenset(required)
+    self.unread = frozenset(unread)
     self.missing_texts = collections.Counter()
     self._warn_fn = warn_fn
     self._warned = set()

@@ -238,10 +238,15 @@ def _check_header(path, header, csv_format):
       'separated by commas (tabs in a .tsv file).'
     )
   required = [key for key in absent if key in csv_format.required]
+  absent = [key for key in absent if key not in csv_format.unread]
   missing = [key for key in absent if key not in csv_format.allow_missing]
   if required or missing:
     alike = difflib.get_close_matches((required or missing)[0], ignored, n=1)
-    remedy = f'Rename {alike[0]!r}, or add it' if alike else 'Add it'
+    remedy = (
+      f'Rename {alike[0]!r}, or add a column'
+      if alike
+      else 'Add a column for each'
+    )
     raise ValueError(
       f'{path}: no column for the features {required}, which every example '
       f'must have; the header is {header}. {remedy}.'

@@ -159,6 +159,34 @@ def required_keys(parsers, run_fn):
   return required
 
 
+def unread_keys(parsers, features, run_fn):
+  """Returns the keys of what is parsed, but not read by a model.
+
+  Args:
+    parsers, run_fn: as for `parsed_features`.
+    features: {feature key: `Tensor` or `SparseTensor`}, what the model reads.
+  """
+  tensors = [
+    tensor
+    for feature in features.values()
+    for tensor in tf.nest.flatten(feature, expand_composites=True)
+  ]
+  reading, read = set(_ancestors(tensors)), set()
+  results = {tensor.name for tensor in tensors}
+  parsed = set()
+  for op in parsers:
+    sparse_keys, ragged_keys, dense_keys = _keys(op, run_fn)
+    # The outputs: three for the sparse ones, one kind after the other; then the
+    # dense ones; then two for the ragged ones.
+    keys = 3 * list(sparse_keys) + list(dense_keys) + 2 * list(ragged_keys)
+    for key, output in zip(keys, op.outputs):
+      key = tf.compat.as_str(key)
+      parsed.add(key)
+      if output.name in results or reading & set(output.consumers()):
+        read.add(key)
+  return parsed - read
+
+
 def _keys(op, run_fn):
   """Returns the arrays (sparse, ragged, dense) of the keys of a parser."""
   inputs = list(op.inputs)
