@@ -150,7 +150,7 @@ class CsvFilesTest(parameterized.TestCase):
     few = ['age', 'id', 'member', 'pair']
     self._check_refused(
       'name,tag\na,b\n',
-      r"no column for the features \['tags'\]; .*Rename 'tag', or add a col.*; or .*"
+      r"no column for the features \['tags'\]; .*Rename 'tag', or add .*; or .*"
       r'--allow_missing=age,id,member,pair,tags$',
       allow_missing=few,
     )
