@@ -499,6 +499,18 @@ class CliTest(parameterized.TestCase):
     (['--output=o.csv', '--by=word'], "choose from 'feature', 'column'"),
     (['--output=o.csv', '--method=simpson'], "invalid choice: 'simpson'"),
     (['--output=o.csv', '--explain=labels'], "choose from 'logits', 'prob"),
+    (
+      ['--output=o.csv', '--rows=3'],
+      'no flag --rows; all rows of the files are explained. For some, name a ',
+    ),
+    (
+      ['--output=o.csv', '--max_errors=3'],
+      '--max_errors is for --on_error=skip. Say both',
+    ),
+    (
+      ['--output=o.csv', '--on_error=skip', '--max_errors=-1'],
+      "must be a whole number from 0 up; got '-1'",
+    ),
   )
   def test_usage_errors_come_at_once(self, arguments, message):
     if arguments and arguments[0].startswith('--output'):
@@ -580,6 +592,24 @@ class CliTest(parameterized.TestCase):
     self.assertCountEqual(
       os.listdir(self.dir), _MODELS + ['x.csv', 'y.csv', 'o.jsonl']
     )
+
+  def test_bad_examples_are_skipped_up_to_a_number(self):
+    self._write('y.csv', 'age,color,pair\n1,red,1|2\nx,red,1|2\n1,red,1\n')
+    stdout, _ = self._attribute('--on_error=skip', examples='y.csv')
+    self.assertIn('Left out 2: see o.rejects.jsonl', stdout)
+    self.assertLen(self._json_rows('o.rejects.jsonl'), 2)
+    stdout, stderr = self._attribute(
+      '--on_error=skip',
+      '--max_errors=1',
+      examples='y.csv',
+      output='p.jsonl',
+      expected_code=1,
+    )
+    self.assertEqual(stdout, '')
+    (line,) = stderr.splitlines()
+    self.assertRegex(line, 'error: 2 examples cannot .*: y.csv, line 3: column')
+    self.assertFalse(os.path.exists(self._path('p.jsonl')))
+    self.assertLen(self._json_rows('p.rejects.jsonl'), 2)
 
   def test_an_interrupt_leaves_nothing(self):
     self._write('long.csv', 'age,color,pair\n' + '1,red,1|2\n' * 300000)
