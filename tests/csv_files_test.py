@@ -200,6 +200,24 @@ class CsvFilesTest(parameterized.TestCase):
     self.assertEqual([r.is_rest for r in records], [False] * 7 + [True])
     self.assertEqual(csv_files.count_rows(self.path, ','), 8)
 
+  @parameterized.parameters(
+    # What follows in the cell looks like a row, and is none.
+    (b'name,age\na,1\n"b\0\nx",2\nc,3\n', False),
+    (b'name,age\na,1\n"b\xff\nx",2\nc,3\n', False),
+    (b'name,age\na,1\nb\rx,2\rx,2\nc,3\n', False),
+    # Where the cell ends is not known.
+    (b'name,age\na,1\n"b"b,"\nx",2\nc,3\n', True),
+    (b'name,age\na,1\n"b\nx"x,2\nc,3\n', True),
+  )
+  def test_a_part_of_a_bad_row_is_not_a_row(self, content, is_rest):
+    first, bad, *rest = self._records(content, keep_bad=True)
+    self.assertIsNone(first.error)
+    self.assertIsNotNone(bad.error)
+    self.assertEqual(bad.is_rest, is_rest)
+    self.assertLen(rest, 0 if is_rest else 1)
+    for record in rest:
+      self.assertIn(b'c', record.example)
+
   def test_damaged_gzip_ends_the_file(self):
     # So long that some of it has come before the damage.
     rows = ''.join(f'{i},a\n' for i in range(100000))

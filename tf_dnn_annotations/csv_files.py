@@ -15,6 +15,7 @@ from tf_dnn_annotations import input_files
 # reader takes nine times as much memory for it.
 MAX_ROW_CHARACTERS = 16 << 20
 
+_OPEN = 'a quote is not closed'
 _NAMES_OF_ENDS = {'\n': 'a line feed', '\r': 'a carriage return alone'}
 
 
@@ -94,6 +95,8 @@ class _Lines(object):
   Attributes:
     number: of the line that was returned last, from 1.
     text: that line.
+    first: number of the first line of the row.
+    error: the first `RowError` of the row's lines, or None.
   """
 
   def __init__(self, path, file):
@@ -111,14 +114,14 @@ class _Lines(object):
       file, 'utf-8-sig', errors='surrogateescape', newline=''
     )
     self.number, self.text = 0, ''
-    self._size = 0
+    self.start_row()
 
   def __iter__(self):
     return self
 
   def start_row(self):
     """Says that the next line begins a row."""
-    self._size = 0
+    self.first, self.error, self._size = self.number + 1, None, 0
 
   def __next__(self):
     limit = MAX_ROW_CHARACTERS
@@ -135,22 +138,22 @@ class _Lines(object):
         'without line ends.',
         True,
       )
+    # The row is read to its end nevertheless, so that the next one is found.
     if '\0' in self.text:
-      raise RowError(
-        self.number,
-        f'{self._path}, line {self.number}: holds a NUL byte, as UTF-16 and '
-        'files that are not text do. Save the file as UTF-8.',
-      )
+      self._note('holds a NUL byte, as UTF-16 and files that are not text do')
+      self.text = self.text.replace('\0', ' ')  # Older Pythons stop there.
     if not self.text.isascii():
       try:
         self.text.encode('utf-8')
       except UnicodeEncodeError:
-        raise RowError(
-          self.number,
-          f'{self._path}, line {self.number}: not UTF-8 text. Save the file as '
-          'UTF-8.',
-        ) from None
+        self._note('not UTF-8 text')
     return self.text
+
+  def _note(self, what):
+    self.error = self.error or RowError(
+      self.number,
+      f'{self._path}, line {self.number}: {what}. Save the file as UTF-8.',
+    )
 
 
 def _rows(path, delimiter):
@@ -165,36 +168,38 @@ def _rows(path, delimiter):
     try:
       lines = _Lines(path, file)
       reader = csv.reader(lines, delimiter=delimiter, strict=True)
+      is_torn = False
       while True:
         lines.start_row()
-        first = lines.number + 1
         try:
           row = next(reader)
         except StopIteration:
           return
-        except csv.Error as error:
-          yield _not_csv(path, first, lines, error)
-          continue
-        except RowError as error:
+        except (csv.Error, RowError) as error:
+          if isinstance(error, csv.Error):
+            error = _not_csv(path, lines, error)
           yield error
           if error.is_rest:
             return
           continue
         # Lone carriage returns are the line ends of some spreadsheets. If
-        # another row ends otherwise, this one is a part of a cell.
+        # other rows end otherwise, it is part of a cell, and so is what
+        # follows up to such an end.
         end = lines.text[-1:]
+        was_torn, is_torn = is_torn, False
         if end in ('\r', '\n'):
-          if usual_end is None:
-            usual_end = end
-          elif usual_end != end:
-            yield RowError(
-              lines.number,
-              f'{path}, line {lines.number}: ends in {_NAMES_OF_ENDS[end]}, '
-              f'lines before it in {_NAMES_OF_ENDS[usual_end]}. '
-              'Quote cells that hold a line end, and end all lines alike.',
-            )
-            continue
-        if row:  # An empty line is none.
+          usual_end = usual_end or end
+          is_torn = end != usual_end
+        if is_torn and not was_torn:
+          yield RowError(
+            lines.number,
+            f'{path}, line {lines.number}: ends in {_NAMES_OF_ENDS[end]}, '
+            f'lines before it in {_NAMES_OF_ENDS[usual_end]}. Quote cells that '
+            'hold a line end, and end all lines alike.',
+          )
+        elif lines.error and not was_torn:
+          yield lines.error
+        elif row and not was_torn:  # An empty line is none.
           yield lines.number, row
     except input_files.DamagedError:
       number = lines.number if lines else 0
@@ -205,17 +210,19 @@ def _rows(path, delimiter):
       )
 
 
-def _not_csv(path, first, lines, error):
+def _not_csv(path, lines, error):
   """Returns the `RowError` of a row that Python's reader cannot split."""
-  if lines.text:
-    where, reason = f'line {lines.number}', str(error)
-  else:  # The end of the file.
-    where, reason = f'lines {first} to {lines.number}', 'a quote is not closed'
+  where, reason = f'line {lines.number}', str(error)
+  # Where a quote may be open, the next row is not found.
+  is_rest = lines.number > lines.first or lines.text.count('"') % 2 == 1
+  if not lines.text:  # The end of the file.
+    where, reason = f'lines {lines.first} to {lines.number}', _OPEN
+    is_rest = True
   return RowError(
     lines.number,
     f'{path}, {where}: not CSV ({reason}). Quote cells that hold quotes or '
     'line ends, and double the quotes.',
-    is_rest=not lines.text,
+    is_rest,
   )
 
 
