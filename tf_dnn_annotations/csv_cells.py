@@ -10,8 +10,8 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 # From here on a float32 would be infinite: its largest, and half a unit more.
 _FLOAT32_END = (2 - 2**-24) * 2.0**127
 
-# Numbers as programs write them. Python's int and float take more for one:
-# 1_000 and the digits of other scripts.
+# Numbers as programs write them. Python takes more for one: 1_000 and digits of
+# other scripts.
 _NUMBER = re.compile(r'[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?')
 _NOT_FINITE = re.compile(r'[+-]?(nan|inf|infinity)', re.IGNORECASE)
 _BOOLS = {'true': 1, '1': 1, 'false': 0, '0': 0}
@@ -149,18 +149,22 @@ def _num_values(feature):
 
 
 def _parsed_float(text):
-  text = text.strip(' \t')
-  if _NOT_FINITE.fullmatch(text):
-    raise ValueError('is not a finite number')
-  if not _NUMBER.fullmatch(text):
+  try:
+    value = float(text)
+  except ValueError:
+    value = None
+  if value is None or '_' in text or not text.isascii():
     raise ValueError('is not of type float32')
-  value = float(text)
-  if abs(value) >= _FLOAT32_END:
+  if not abs(value) < _FLOAT32_END:
+    if _NOT_FINITE.fullmatch(text.strip()):
+      raise ValueError('is not a finite number')
     raise ValueError('is out of range for a float32')
   return value
 
 
 def _parsed_int(text):
+  if len(text) < 19 and text.isdigit() and text.isascii():
+    return int(text)  # As most are.
   text = text.strip(' \t')
   if not _NUMBER.fullmatch(text):
     raise ValueError('is not of type int64')
