@@ -38,7 +38,8 @@ def _result(age, color, gap, change=1.0):
 def _summary(*results):
   summary = attribution_summary.AttributionSummary()
   for result in results:
-    summary.add(result)
+    first = summary.num_examples
+    summary.add(result, list(range(first, first + len(result.gap))))
   return summary
 
 

@@ -215,7 +215,7 @@ class CliTest(parameterized.TestCase):
   def test_attribute_explains_the_predicted_class_by_feature(self):
     stdout, stderr = self._attribute()
     self.assertEqual(
-      stderr, 'note: x.csv: ignored columns that are no features: id\n'
+      stderr, 'note: x.csv: ignored columns that are not features: id\n'
     )
     rows = self._json_rows()
     self.assertLen(rows, 3)
@@ -324,7 +324,7 @@ class CliTest(parameterized.TestCase):
       self._check_row(row, number, 2, columns, start)
     self._write('train.csv', 'age,color,pair\n1,,0|1\n1,,0|1\nnan,,0|1\n')
     with self.assertRaisesRegex(
-      ValueError, "train.csv, line 4: .*'age'.* finite"
+      ValueError, "train.csv, line 4, .*'age'.* finite"
     ):
       self._attribute_here(*arguments)
 
@@ -499,6 +499,18 @@ class CliTest(parameterized.TestCase):
     (['--output=o.csv', '--by=word'], "choose from 'feature', 'column'"),
     (['--output=o.csv', '--method=simpson'], "invalid choice: 'simpson'"),
     (['--output=o.csv', '--explain=labels'], "choose from 'logits', 'prob"),
+    (
+      ['--output=o.csv', '--rows=3'],
+      'no flag --rows; all rows of the files are explained. For some, name a ',
+    ),
+    (
+      ['--output=o.csv', '--max_errors=3'],
+      '--max_errors is for --on_error=skip. Say both',
+    ),
+    (
+      ['--output=o.csv', '--on_error=skip', '--max_errors=-1'],
+      "must be a whole number from 0 up; got '-1'",
+    ),
   )
   def test_usage_errors_come_at_once(self, arguments, message):
     if arguments and arguments[0].startswith('--output'):
@@ -539,8 +551,11 @@ class CliTest(parameterized.TestCase):
     (['--targets=Emperor'], "--targets must be .* 'Emperor'. Check the spell"),
     (['--targets=3'], r'--targets must be in \[0, 3\)'),
     (['--output=no/o.csv'], "No such directory: 'no'.*Make it first"),
-    (['--output=./x.csv'], 'one of the files to read. Give it another name'),
-    (['--baselines=bad.csv'], "^.*error: bad.csv, line 2: .*'age'.* finite"),
+    (
+      ['--output=./x.csv'],
+      '--output=./x.csv is one of the files to read. Give --output another',
+    ),
+    (['--baselines=bad.csv'], "^.*error: bad.csv, line 2, .*'age'.* finite"),
     (
       ['--baselines=mean', '--baseline_examples=empty.csv'],
       'error: --baseline_examples must hold at least one example; got none',
@@ -569,12 +584,32 @@ class CliTest(parameterized.TestCase):
     _, stderr = self._attribute(
       '--batch_size=2', examples='x.csv,y.csv', expected_code=1
     )
-    self.assertRegex(stderr, 'error: y.csv, line 3: .*pair')
+    self.assertRegex(
+      stderr, "error: y.csv, line 3, column 'pair': .*--on_error=skip"
+    )
     with open(self._path('o.jsonl')) as file:
       self.assertEqual(file.read(), 'of before')
     self.assertCountEqual(
       os.listdir(self.dir), _MODELS + ['x.csv', 'y.csv', 'o.jsonl']
     )
+
+  def test_bad_examples_are_skipped_up_to_a_number(self):
+    self._write('y.csv', 'age,color,pair\n1,red,1|2\nx,red,1|2\n1,red,1\n')
+    stdout, _ = self._attribute('--on_error=skip', examples='y.csv')
+    self.assertIn('Left out 2: see o.rejects.jsonl', stdout)
+    self.assertLen(self._json_rows('o.rejects.jsonl'), 2)
+    stdout, stderr = self._attribute(
+      '--on_error=skip',
+      '--max_errors=1',
+      examples='y.csv',
+      output='p.jsonl',
+      expected_code=1,
+    )
+    self.assertEqual(stdout, '')
+    (line,) = stderr.splitlines()
+    self.assertRegex(line, 'error: 2 examples cannot .*: y.csv, line 3: column')
+    self.assertFalse(os.path.exists(self._path('p.jsonl')))
+    self.assertLen(self._json_rows('p.rejects.jsonl'), 2)
 
   def test_an_interrupt_leaves_nothing(self):
     self._write('long.csv', 'age,color,pair\n' + '1,red,1|2\n' * 300000)

@@ -95,6 +95,34 @@ class ExampleFeaturesTest(parameterized.TestCase):
       self.assertEqual(ragged, _feature('ragged', tf.int64, None, True))
     self.assertEqual(features, _FEATURES)
 
+  def test_what_must_be_there_and_what_makes_no_difference(self):
+    with tfda.IntegratedGradients(self.export_dir) as ig:
+      self.assertEqual(ig.model.required_features, {'DAY', 'weight'})
+      self.assertEqual(
+        ig.model.unread_features, set(ig.model.example_features) - {'DAY'}
+      )
+    spec = {
+      'dense': tf.io.FixedLenFeature([1], tf.float32),
+      'sparse': tf.io.VarLenFeature(tf.float32),
+      'other': tf.io.VarLenFeature(tf.float32),
+    }
+
+    def receiver_fn():
+      examples = tf.placeholder(tf.string, [None])
+      parsed = tf.io.parse_example(examples, spec)
+      total = tf.sparse_reduce_sum(parsed['sparse'], axis=1, keepdims=True)
+      day = parsed['dense'] + tf.reshape(total, [-1, 1])
+      return tf.estimator.export.ServingInputReceiver(
+        {'day': day}, {'examples': examples}
+      )
+
+    export_dir = network_export.export(
+      _NETWORK, [tf.feature_column.numeric_column('day')], receiver=receiver_fn
+    )
+    with tfda.IntegratedGradients(export_dir) as ig:
+      self.assertEqual(ig.model.required_features, {'dense'})
+      self.assertEqual(ig.model.unread_features, {'other'})
+
   @parameterized.parameters(1, 2)
   def test_an_ordinary_receiver(self, version):
     """Where it parses the columns' features, and those alone."""
@@ -183,7 +211,7 @@ class ExampleFeaturesTest(parameterized.TestCase):
     with open(path, 'w') as file:
       file.write('DAY\n3\n')
     with self.assertRaisesRegex(
-      ValueError, r'x\.csv, line 2: Feature: weight .* is required'
+      ValueError, r"x\.csv: no column for the features \['weight'\], which"
     ):
       self._run('attribute', f'--examples={path}', f'--output={output}')
 

@@ -24,6 +24,7 @@ from tf_dnn_annotations import refusals
 from tf_dnn_annotations import saved_graphs
 from tf_dnn_annotations import serialized_examples
 from tf_dnn_annotations import trust
+from tf_dnn_annotations import vocabularies
 
 RowError = feature_values.RowError
 Points = model_points.Points
@@ -60,6 +61,8 @@ class AnnotatedModel(object):
     example_features: {key: `feature_values.Feature`} of what is parsed of
       tf.Examples: of a model that takes them, whatever its parser wants, read
       by a column or not; otherwise `features`.
+    required_features: set of the keys of those that no tf.Example may lack.
+    unread_features: set of the keys of those that no column depends on.
     kind: 'classifier' or 'regressor'.
     num_classes: number of classes, None for a regressor.
     num_outputs: `num_classes`, or the number of values a regressor predicts.
@@ -99,7 +102,7 @@ class AnnotatedModel(object):
     if isinstance(self._export_dir, bytes):
       self._export_dir = self._export_dir.decode()
     self._points_of_zeros = {}
-    self._parser = self._runner = None
+    self._parser = self._runner = self._vocabularies = None
     try:
       model_session.check_process(self._export_dir)
       refusals.check_is_saved_model(self._export_dir)
@@ -228,6 +231,10 @@ class AnnotatedModel(object):
       if parsers
       else self.features
     )
+    self.required_features = self._required_features(parsers)
+    self.unread_features = serialized_examples.unread_keys(
+      parsers, found.features, self._runner.value
+    )
 
   def _read_network(self):
     """Finds the space in which paths are followed, and the dense layers."""
@@ -303,6 +310,17 @@ class AnnotatedModel(object):
       )
     return class_ids[:, 0]
 
+  def _required_features(self, parsers):
+    if parsers:
+      return serialized_examples.required_keys(parsers, self._runner.value)
+    if self.takes_examples:  # By a parser that was not found.
+      return set()
+    return {
+      key
+      for key, feature in self.features.items()
+      if not feature.is_sparse and feature.shape != [None]
+    }
+
   def points_of_examples(self, examples, output, max_rows=None):
     """Computes the columns and outputs of examples.
 
@@ -365,13 +383,24 @@ class AnnotatedModel(object):
 
     return len(examples), feed_of_examples
 
-  def points_of_rows(self, read_fn, first, last, output):
+  @property
+  def vocabularies(self):
+    """{feature key: `vocabularies.Vocabulary`} of what columns look up."""
+    with self._runner.graph_lock:
+      if self._vocabularies is None:
+        self._vocabularies = vocabularies.find(
+          self.columns, self.features, self._export_dir
+        )
+      return self._vocabularies
+
+  def points_of_rows(self, read_fn, first, last, output, unknown=None):
     """Computes the columns and outputs of rows, in one model call.
 
     Args:
       read_fn: what `reader` returned.
       first, last: the rows are [first, last).
       output: 'logits' or 'probabilities'.
+      unknown: `vocabularies.UnknownCounter` of the rows' categories, or None.
 
     Returns:
       `Points`.
@@ -391,12 +420,18 @@ class AnnotatedModel(object):
         for key, tensor in self._found.features.items()
         if tensor.dtype.is_floating and tensor not in feed
       },
+      'categories': {
+        key: self._found.features[key]
+        for key in (unknown.vocabularies if unknown else ())
+      },
       'columns': self._side_by_side,
       'path': self._path_tensors,
       'outputs': self._outputs[output],
       'predicted': self._predicted,
     }
     fetched = self._runner.run_rows(fetches, feed, first)
+    if unknown:
+      unknown.add(fetched['categories'])
     feature_values.check_finite(fetched['features'], first_row=first)
     columns = fetched['columns']
     feature_values.check_finite(

@@ -1,7 +1,5 @@
 """The command `attribute`: the examples in files to attributions in a file."""
 
-import itertools
-import os
 import re
 import sys
 import time
@@ -11,11 +9,15 @@ import numpy as np
 
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attribution_files
+from tf_dnn_annotations import attribution_notes
 from tf_dnn_annotations import attribution_summary
-from tf_dnn_annotations import cli_parser
+from tf_dnn_annotations import bad_rows
 from tf_dnn_annotations import column_descriptions
+from tf_dnn_annotations import command_inputs
 from tf_dnn_annotations import example_files
 from tf_dnn_annotations import integrated_gradients
+from tf_dnn_annotations import progress_bar
+from tf_dnn_annotations import rejected_rows
 
 
 def run(arguments):
@@ -30,30 +32,11 @@ def run(arguments):
     ValueError, TypeError, OSError: the model, a file or an argument cannot be
       used; names the file and the record of a bad example.
   """
-  paths = example_files.find_files(arguments.examples)
-  strategy, baseline_paths = None, None
-  if arguments.baselines in cli_parser.STRATEGIES:
-    strategy = arguments.baselines
-    baseline_paths = example_files.find_files(
-      arguments.baseline_examples or arguments.examples
-    )
-  elif arguments.baselines is not None:
-    baseline_paths = _baseline_files(arguments.baselines)
-  inputs = {os.path.realpath(path) for path in paths + (baseline_paths or [])}
-  if os.path.realpath(arguments.output) in inputs:
-    raise ValueError(
-      f'--output={arguments.output} is one of the files to read. Give it '
-      'another name.'
-    )
+  paths, strategy, baseline_paths = command_inputs.find(arguments)
   with integrated_gradients.IntegratedGradients(
     arguments.export_dir, arguments.trust_model
   ) as ig:
-    csv_format = example_files.CsvFormat(
-      ig.model.example_features,
-      arguments.list_separator,
-      [text.strip() for text in arguments.missing.split(',')],
-      _warn,
-    )
+    csv_format = command_inputs.csv_format_of(ig.model, arguments)
     if arguments.explain == 'probabilities' and ig.model.kind == 'regressor':
       raise ValueError(
         '--explain=probabilities is for classifiers; the model predicts '
@@ -61,130 +44,73 @@ def run(arguments):
       )
     # Before anything is read or written: an argument that does not fit this
     # model, as a label that it has not, is found without an example.
-    notes = _Notes()
-    empty = _attribute_fn(ig, arguments, notes)([])
+    notes = attribution_notes.Notes()
+    empty, _, _ = _attribute_fn(ig, arguments, notes)([])
     baselines, baseline_records = None, []
-    if baseline_paths:
-      baseline_records = example_files.read_records(baseline_paths, csv_format)
     if strategy:
-      batches = _batches(baseline_records, arguments.batch_size)
-      baselines, baseline_records = _computed(ig, strategy, batches), []
+      # Rows that are left out are reported when they are to be explained.
+      skips = arguments.on_error == 'skip' and not arguments.baseline_examples
+      records = example_files.read_records(baseline_paths, csv_format, skips)
+      batches = command_inputs.batches(records, arguments.batch_size)
+      baselines = _computed(ig, strategy, batches, skips)
     elif baseline_paths:
-      baseline_records = list(baseline_records)
+      baseline_records = list(
+        example_files.read_records(baseline_paths, csv_format)
+      )
       baselines = [record.example for record in baseline_records]
     attribute_fn = _attribute_fn(
       ig, arguments, notes, baselines, baseline_records
     )
     attribute_fn([])  # The baselines are good.
-    records = example_files.read_records(paths, csv_format)
-    batches = _batches(records, arguments.batch_size)
+    csv_format.missing_texts.clear()  # Those of baselines.
+    absent = attribution_notes.AbsentFeatures(
+      set(ig.model.example_features)
+      - csv_format.allow_missing
+      - csv_format.unread
+    )
+    rejected = rejected_rows.RejectedRows(
+      arguments.output, arguments.max_errors
+    )
     started = time.monotonic()
     summary = _written(
-      ig.model, arguments, empty, batches, attribute_fn, _progress(paths)
+      ig.model,
+      arguments,
+      empty,
+      command_inputs.batches(
+        command_inputs.records(paths, csv_format, arguments),
+        arguments.batch_size,
+      ),
+      attribute_fn,
+      absent,
+      rejected,
+      progress_bar.over(paths),
     )
     seconds = time.monotonic() - started
   if not summary.num_examples:
-    _warn(f'no examples in {_listed(paths)}')
+    attribution_notes.warn(f'no examples in {command_inputs.listed(paths)}')
   notes.warn_of_rows(summary.num_examples, arguments.tolerance)
+  notes.warn_of_categories(ig.model.vocabularies, csv_format.missing_texts)
+  if summary.num_examples > 1:
+    notes.warn_of_absent(
+      absent, ig.model.example_features, summary.num_examples
+    )
+  if arguments.targets == 'predicted':
+    labels = ig.model.labels or list(range(ig.model.num_outputs))
+    notes.warn_of_signs(labels, summary.num_by_target)
   remedy = _remedy(arguments.method, ig.model, notes.not_converged.count)
-  _print_summary(arguments, ig.model, summary, seconds, remedy)
-
-
-def _baseline_files(patterns):
-  """Returns the paths of the files of baselines."""
-  try:
-    return example_files.find_files(patterns)
-  except FileNotFoundError as error:
-    raise FileNotFoundError(
-      f"{error} Or say 'mean', 'median' or 'sample' to have baselines computed "
-      'of examples.'
-    ) from error
-
-
-def _listed(paths, most=10):
-  more = f', and {len(paths) - most} more' if len(paths) > most else ''
-  return ', '.join(paths[:most]) + more
-
-
-class _Places(object):
-  """How many examples something is true of, and where the first is."""
-
-  def __init__(self):
-    self.count = 0
-    self.first = None
-
-  def add(self, records):
-    if not self.count and records:
-      self.first = records[0].place
-    self.count += len(records)
-
-  def where(self):
-    """Returns the end of a sentence that names the first place."""
-    return f'; the first: {self.first}' if self.count > 1 else f': {self.first}'
-
-
-class _Notes(object):
-  """What the API warns of, told to a person.
-
-  Of rows it is told once, after the last batch. Memory does not grow with them.
-
-  Attributes:
-    not_converged: `_Places` of the examples that did not meet --tolerance.
-    near_baseline: `_Places` of those whose attributions cancel.
-  """
-
-  def __init__(self):
-    self.not_converged = _Places()
-    self.near_baseline = _Places()
-    self._texts = set()
-
-  def add(self, message, records):
-    """Takes a warning, an exception, that came with a list of `Record`s."""
-    rows = getattr(message, 'rows', None)
-    if rows is None:
-      self._warn_once(message, records)
-    elif isinstance(message, integrated_gradients.NotConverged):
-      self.not_converged.add([records[row] for row in rows])
-    elif isinstance(message, integrated_gradients.NearBaseline):
-      self.near_baseline.add([records[row] for row in rows])
-    else:
-      self._warn_once(message, [records[row] for row in rows])
-
-  def _warn_once(self, message, records):
-    text = cli_parser.in_flags(str(message))
-    if text not in self._texts:
-      self._texts.add(text)
-      place = f'{records[0].place} and following: ' if records else ''
-      _warn(place + text)
-
-  def warn_of_rows(self, num_examples, tolerance):
-    """Prints what is true of some of the examples, if it is of any."""
-    of_all = f'of {num_examples} example{"s" * (num_examples != 1)}'
-    if self.not_converged.count:
-      _warn(
-        f'{self.not_converged.count} {of_all} did not meet '
-        f'--tolerance={tolerance:g}{self.not_converged.where()}. More '
-        '--num_steps may.'
-      )
-    if self.near_baseline.count:
-      has, its = 'has', 'its'
-      if self.near_baseline.count > 1:
-        has, its = 'have', 'their'
-      _warn(
-        f'{self.near_baseline.count} {of_all} {has} an output nearly that of '
-        f'{its} baseline, so that {its} attributions cancel or are rounding, '
-        f'and mean little{self.near_baseline.where()}. Another baseline tells '
-        'more.'
-      )
+  _print_summary(arguments, ig.model, summary, rejected, seconds, remedy)
 
 
 def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
-  """Returns a function from a list of `Record`s to `Attributions`.
+  """Returns a function that explains a list of `Record`s.
+
+  It returns (`Attributions` of those that can be explained, their indices in
+  the list, {index: reason} of the others).
 
   Args:
     ig: `IntegratedGradients`.
     arguments: `argparse.Namespace`.
-    notes: `_Notes` that take what the API warns of.
+    notes: `attribution_notes.Notes` that take what the API warns of.
     baselines: as `ig.attribute` takes it.
     baseline_records: list of the `Record`s that are the baselines, if any.
   """
@@ -195,12 +121,18 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
     target = int(target)
 
   def attribute(records):
+    reasons = {}
+
+    def leave_out(_, __, errors):
+      reasons.update((error.row, error.reason) for error in errors)
+
     try:
       with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('ignore')
         warnings.simplefilter('always', RuntimeWarning)
-        result = ig.attribute(
-          [record.example for record in records],
+        (result,) = ig.attribute_batches(
+          [[record.example for record in records]],
+          on_error=leave_out if arguments.on_error == 'skip' else 'raise',
           baselines=baselines,
           targets=target,
           output=arguments.explain,
@@ -209,31 +141,44 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
           max_rows=arguments.max_rows,
           tolerance=arguments.tolerance,
         )
+      good = [row for row in range(len(records)) if row not in reasons]
       for warning in caught:
-        notes.add(warning.message, records)
-      return result
+        notes.add(warning.message, [records[row] for row in good])
+      return result, good, reasons
     except ValueError as error:
       # That of a baseline is the cause of another error.
       is_baseline = isinstance(error.__cause__, annotated_model.RowError)
       row_error = error.__cause__ if is_baseline else error
       if not isinstance(row_error, annotated_model.RowError):
         raise
-      if is_baseline and not baseline_records:
-        raise
-      record = (baseline_records if is_baseline else records)[row_error.row]
-      raise ValueError(f'{record.place}: {row_error.reason}') from error
+      if is_baseline:
+        if not baseline_records:
+          raise
+        record, remedy = baseline_records[row_error.row], ''
+      else:
+        record, remedy = records[row_error.row], command_inputs.SKIP
+      raise ValueError(f'{record.place}: {row_error.reason}{remedy}') from error
 
   return attribute
 
 
-def _computed(ig, strategy, batches):
-  """Returns `ig.baselines_of` the examples of batches of `Record`s."""
+def _computed(ig, strategy, batches, skips):
+  """Returns `ig.baselines_of` the examples of batches of `Record`s.
+
+  Args:
+    ig: `IntegratedGradients`.
+    strategy: as `ig.baselines_of` takes it.
+    batches: iterable of lists of `Record`s.
+    skips: whether examples that cannot be used are left out.
+  """
   batch = []
 
   def examples():
     for records in batches:
-      batch[:] = records
-      yield [record.example for record in records]
+      batch[:] = [record for record in records if record.error is None]
+      serialized = [record.example for record in batch]
+      bad = bad_rows.find(ig.model, serialized, {}) if skips else ()
+      yield [example for i, example in enumerate(serialized) if i not in bad]
 
   try:
     return ig.baselines_of(examples(), strategy)
@@ -242,31 +187,24 @@ def _computed(ig, strategy, batches):
     raise ValueError(f'{place}: {error.reason}') from error
 
 
-def _batches(records, size):
-  while True:
-    batch = list(itertools.islice(records, size))
-    if not batch:
-      return
-    yield batch
-
-
-def _written(model, arguments, empty, batches, attribute_fn, progress):
+def _written(
+  model, arguments, empty, batches, attribute_fn, absent, rejected, progress
+):
   """Writes the attributions of batches and returns their summary."""
   summary = attribution_summary.AttributionSummary()
   names, attributions_fn = _attributions_by(arguments, model, empty)
-  is_all = arguments.targets == 'all'
+  num_targets = model.num_outputs if arguments.targets == 'all' else 1
   has_targets = model.num_outputs > 1
   target_fields = ['target', 'target_id'] if has_targets else []
   fields = ['row', *target_fields, 'output', 'baseline_output', 'gap']
+  first = 0
   with progress, attribution_files.AttributionWriter(
     arguments.output, fields, names
-  ) as writer:
+  ) as writer, rejected:
     for batch in batches:
-      result = attribute_fn(batch)
-      num_targets = model.num_outputs if is_all else 1
-      first = summary.num_examples
-      rows = [first + i for i in range(len(batch)) for _ in range(num_targets)]
-      values = [rows]
+      result, numbers = _explained(batch, first, attribute_fn, rejected, absent)
+      first += len(batch)
+      values = [[number for number in numbers for _ in range(num_targets)]]
       if has_targets:
         ids = result.targets.ravel().tolist()
         labels = model.labels or range(model.num_outputs)
@@ -277,11 +215,35 @@ def _written(model, arguments, empty, batches, attribute_fn, progress):
       ]
       writer.write(
         [list(row) for row in zip(*values)],
-        attributions_fn(result).reshape(len(rows), len(names)),
+        attributions_fn(result).reshape(len(values[0]), len(names)),
       )
-      summary.add(result)
+      summary.add(result, numbers)
       progress.update(len(batch))
+    rejected.check_is_not_all(summary.num_examples)
   return summary
+
+
+def _explained(batch, first, attribute_fn, rejected, absent):
+  """Explains those of a batch of `Record`s that can be.
+
+  Returns:
+    (`Attributions`, list of the examples' numbers, of which that of the first
+    of the batch is `first`)
+  """
+  numbers = [i for i, record in enumerate(batch) if record.error is None]
+  readable = [batch[i] for i in numbers]
+  result, good, reasons = attribute_fn(readable)
+  absent.look([readable[i].example for i in good])
+  reasons = {numbers[i]: reason for i, reason in reasons.items()}
+  for i, record in enumerate(batch):
+    if record.error is not None:
+      reason = str(record.error)
+      if reason.startswith(record.place):  # It is not said twice.
+        reason = reason[len(record.place) :].lstrip(',: ')
+      reasons[i] = reason
+  for i, reason in sorted(reasons.items()):
+    rejected.add(first + i, batch[i].place, reason, batch[i].is_rest)
+  return result, [first + numbers[i] for i in good]
 
 
 def _attributions_by(arguments, model, empty):
@@ -308,41 +270,7 @@ def _attributions_by(arguments, model, empty):
   )
 
 
-class _NoProgress(object):
-  """Stands in where no progress is shown."""
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *exc_info):
-    pass
-
-  def update(self, count):
-    pass
-
-
-def _progress(paths):
-  """Returns a context manager with `update`: a bar, if someone can see it."""
-  if not sys.stderr.isatty():
-    return _NoProgress()
-  try:
-    import tqdm
-  except ImportError:  # An extra.
-    return _NoProgress()
-  # A pass more over the files, cheap beside the attributions, tells how long
-  # it will take; over a network it is not cheap.
-  is_local = all(map(os.path.isfile, paths))
-  total = example_files.count_records(paths) if is_local else None
-  return tqdm.tqdm(total=total, unit=' examples', leave=False)
-
-
-def _warn(text):
-  # Over the bar, which is drawn again below.
-  start = '\r\x1b[K' if sys.stderr.isatty() else ''
-  print(f'{start}note: {text}', file=sys.stderr)
-
-
-def _print_summary(arguments, model, summary, seconds, remedy):
+def _print_summary(arguments, model, summary, rejected, seconds, remedy):
   bar = '\N{FULL BLOCK}'
   try:
     bar.encode(sys.stdout.encoding or 'ascii')
@@ -357,8 +285,21 @@ def _print_summary(arguments, model, summary, seconds, remedy):
     + (f' ({count / seconds:,.0f} rows/s)' if count else '')
   )
   print(f'Wrote {arguments.output}')
+  if rejected.count:
+    print(f'Left out {rejected.count}: see {rejected.path}')
+  if rejected.num_rests:
+    print(
+      f'Of {rejected.num_rests} of the files, the rest could not be read: how '
+      'many examples it has is not known'
+    )
   print()
   print(summary.text(unit, bar, remedy))
+  if model.num_classes == 2 and arguments.targets == 'predicted':
+    label = (model.labels or range(2))[1]
+    print(
+      'Each row explains the class that it is predicted to be; '
+      f'--targets={label} explains the same one in every row'
+    )
 
 
 def _remedy(method, model, has_capped):

@@ -40,7 +40,8 @@ class AttributionWriter(object):
   Args:
     path: str ending in one of `EXTENSIONS`, on any file system TensorFlow has.
     fields: names of what a row has besides attributions.
-    names: distinct names of a row's attributions.
+    names: distinct names of a row's attributions; without any, a line of JSON
+      has the fields only.
 
   Raises:
     ValueError: `path` has another extension.
@@ -107,7 +108,8 @@ class AttributionWriter(object):
     lines = []
     for values, attributions_of_row in rows:
       row = dict(zip(self._fields, values))
-      row['attributions'] = dict(zip(self._names, attributions_of_row))
+      if self._names:
+        row['attributions'] = dict(zip(self._names, attributions_of_row))
       lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + '\n')
     self._write(''.join(lines))
 

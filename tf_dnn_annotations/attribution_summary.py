@@ -1,5 +1,7 @@
 """Sums up the attributions of many examples in a few numbers."""
 
+import collections
+
 import numpy as np
 
 _BAR_WIDTH = 30
@@ -14,19 +16,27 @@ class AttributionSummary(object):
   Attributes:
     num_examples: how many examples were added.
     largest_gap: gap of the largest magnitude; 0 before there is one.
-    row_of_largest_gap: the index of its example, from 0; None before.
+    row_of_largest_gap: the number of its example; None before.
+    num_by_target: `collections.Counter` of how many outputs of each target were
+      explained.
   """
 
   def __init__(self):
     self.num_examples = 0
     self.largest_gap = 0.0
     self.row_of_largest_gap = None
+    self.num_by_target = collections.Counter()
     self._change_of_largest_gap = 0.0
     self._num_explained = 0
     self._sums = {}
 
-  def add(self, result):
-    """Adds an `Attributions` of n examples."""
+  def add(self, result, numbers):
+    """Adds an `Attributions` of n examples.
+
+    Args:
+      result: the `Attributions`.
+      numbers: list of the numbers of the examples, from 0.
+    """
     for key, values in result.per_feature().items():
       total = np.abs(values).sum(dtype=np.float64)
       self._sums[key] = self._sums.get(key, 0.0) + total
@@ -36,10 +46,13 @@ class AttributionSummary(object):
       is_first = self.row_of_largest_gap is None
       if is_first or abs(gap[largest]) > abs(self.largest_gap):
         self.largest_gap = float(gap[largest])
-        self.row_of_largest_gap = self.num_examples + int(largest[0])
+        self.row_of_largest_gap = numbers[largest[0]]
         self._change_of_largest_gap = float(
           result.outputs[largest] - result.baseline_outputs[largest]
         )
+    if result.targets is not None:
+      ids, counts = np.unique(result.targets, return_counts=True)
+      self.num_by_target.update(dict(zip(ids.tolist(), counts.tolist())))
     self.num_examples += len(gap)
     self._num_explained += gap.size
 

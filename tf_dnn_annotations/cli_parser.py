@@ -55,7 +55,8 @@ features matter most.
 
 _ATTRIBUTE_EPILOG = """\
 A row has:
-  row              number of the example, from 0, in the order of the files
+  row              number of the example, from 0, in the order of the files;
+                   one that --on_error=skip left out is missing
   target           the class that is explained: its label, or its id if the
                    model has no labels (absent where there is one output)
   target_id        its id (the same)
@@ -75,6 +76,9 @@ Examples:
 # What may be said for files of baselines: `baseline_strategies.STRATEGIES`,
 # which cannot be had here.
 STRATEGIES = ('mean', 'median', 'sample')
+# Of examples that are left out: as many are soon looked at, and a wrong file is
+# soon found.
+DEFAULT_MAX_ERRORS = 100
 _METHODS = (
   'auto',
   'exact',
@@ -85,6 +89,13 @@ _METHODS = (
   'right',
 )
 
+
+# Flags that look like others and would be something else.
+_ALL_ROWS = (
+  'all rows of the files are explained. For some, name a file of those: with '
+  'the header of a CSV file, as of `head`'
+)
+_NOT_FLAGS = {'--rows': _ALL_ROWS, '--num_rows': _ALL_ROWS}
 
 # What the arguments that the API's errors name are called here.
 _FLAGS = {
@@ -239,12 +250,41 @@ def _add_attribute_flags(parser):
     ),
   )
   files.add_argument(
+    '--allow_missing',
+    metavar='FEATURES',
+    default='',
+    help=(
+      'features, separated by commas, that CSV files need not have a column '
+      'of; every example is then explained without a value'
+    ),
+  )
+  files.add_argument(
     '--list_separator',
     metavar='TEXT',
     default='|',
     help=(
       'separates the values in a CSV cell of a feature that takes several '
       '(default: %(default)s)'
+    ),
+  )
+
+  files.add_argument(
+    '--on_error',
+    choices=('raise', 'skip'),
+    default='raise',
+    help=(
+      "what becomes of an example that cannot be used: 'raise' ends the run "
+      "without output (default); 'skip' goes on, and writes where it is and "
+      'what is wrong to <output>.rejects.jsonl'
+    ),
+  )
+  files.add_argument(
+    '--max_errors',
+    metavar='N',
+    type=_whole_number,
+    help=(
+      'most examples that --on_error=skip leaves out; one more ends the run '
+      f'without output, with exit code 1 (default: {DEFAULT_MAX_ERRORS})'
     ),
   )
 
@@ -255,7 +295,9 @@ def _add_attribute_flags(parser):
     default='predicted',
     help=(
       "'predicted' for the class each example is predicted to be (default), "
-      "the label or id of a class, or 'all' for a row for each class"
+      "the label or id of a class, or 'all' for a row for each class; for a "
+      'binary model name a class, as an attribution to one has the opposite '
+      'sign for the other'
     ),
   )
   explained.add_argument(
@@ -343,6 +385,14 @@ def _positive_number(text):
   return value
 
 
+def _whole_number(text):
+  if not re.fullmatch('[0-9]+', text):
+    raise argparse.ArgumentTypeError(
+      f'must be a whole number from 0 up; got {text!r}'
+    )
+  return int(text)
+
+
 def _positive_int(text):
   try:
     value = int(text)
@@ -382,6 +432,8 @@ def parsed(argv):
     # Of what is parsed, these are no flags; and help is not parsed.
     names = set(vars(arguments)) - {'command', 'export_dir'} | {'help'}
     known = [f'--{name}' for name in sorted(names)]
+    if flag in _NOT_FLAGS:
+      parser.error(f'no flag {flag}; {_NOT_FLAGS[flag]}')
     parser.error(
       f'no flag {flag}; ' + _suggestion(flag, known, 'check the spelling')
       if flag.startswith('-')
@@ -401,6 +453,11 @@ def parsed(argv):
       f'{" or --baselines=".join(STRATEGIES)}. Name files of baselines with '
       '--baselines'
     )
+  if arguments.command == 'attribute':
+    if arguments.max_errors is None:
+      arguments.max_errors = DEFAULT_MAX_ERRORS
+    elif arguments.on_error != 'skip':
+      parser.error('--max_errors is for --on_error=skip. Say both, or neither')
   return arguments
 
 

@@ -5,14 +5,11 @@ one (contrib wrote none, nor can every user's own column) is told by its class,
 and its elements by their numbers.
 """
 
-import collections
 import itertools
-import os
 import re
 
-import tensorflow.compat.v1 as tf
-
 from tf_dnn_annotations import column_configs
+from tf_dnn_annotations import vocabularies
 
 
 def kind(column):
@@ -39,7 +36,7 @@ def element_names(columns, export_dir):
     {column name: list of width distinct str}
   """
   columns = list(columns)
-  assets = _vocabulary_assets(columns, export_dir)
+  assets = vocabularies.assets_of(columns, export_dir)
   names = {}
   for column in columns:
     config = column_configs.of(column.class_name, column.config)
@@ -78,7 +75,7 @@ def _elements(config, assets):
   if config.class_name == 'VocabularyListCategoricalColumn':
     return _with_oov(config, config.field('vocabulary_list', list))
   if config.class_name == 'VocabularyFileCategoricalColumn':
-    return _with_oov(config, _vocabulary(config, assets))
+    return _with_oov(config, vocabularies.entries_of_file(config, assets))
   return None
 
 
@@ -119,33 +116,3 @@ def _with_oov(config, vocabulary):
   return [str(entry) for entry in vocabulary] + [
     'not in vocabulary' + (f' {i}' if count > 1 else '') for i in range(count)
   ]
-
-
-def _vocabulary(config, assets):
-  """Returns the entries of a vocabulary file, or None if it is not there."""
-  path = assets.get(config.field('vocabulary_file', str))
-  size = config.field('vocabulary_size', int)
-  if path is None or config.config.get('file_format') or not size:
-    return None
-  with tf.io.gfile.GFile(path, 'rb') as file:
-    lines = itertools.islice(file, size)
-    return [line.decode('utf-8', 'replace').rstrip('\r\n') for line in lines]
-
-
-def _vocabulary_assets(columns, export_dir):
-  """Returns {path of a vocabulary where the model was made: its asset}."""
-  paths = {
-    config.field('vocabulary_file', str)
-    for column in columns
-    for config in column_configs.of(column.class_name, column.config).all()
-  }
-  by_name = collections.defaultdict(list)
-  for path in paths - {None, ''}:
-    by_name[os.path.basename(path)].append(path)
-  assets = {}
-  for name, same_name in by_name.items():
-    asset = os.path.join(export_dir, 'assets', name)
-    # Of two files of one name an export renames one, and does not say which.
-    if len(same_name) == 1 and tf.io.gfile.exists(asset):
-      assets[same_name[0]] = asset
-  return assets

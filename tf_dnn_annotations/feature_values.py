@@ -29,7 +29,7 @@ class Feature(
   __slots__ = ()
 
 
-def batch(features, raw):
+def batch(features, raw, is_finite=True):
   """Returns the values of raw features as arrays of the features' types.
 
   Args:
@@ -40,6 +40,7 @@ def batch(features, raw):
       [n, k], a list of n lists of values, or a sparse or ragged Tensor. There
       None, NaN and NA are missing, and in arrays and single values '', -1 and
       0.0, too, by the type, as tf.feature_column takes them.
+    is_finite: whether a NaN or an infinity is an error.
 
   Returns:
     ({key: array or `tf.SparseTensorValue`}, n)
@@ -72,17 +73,18 @@ def batch(features, raw):
       '`examples` must have as many rows for each feature; got '
       f'{dict(sorted(sizes.items()))}. Make the first dimensions equal.'
     )
-  check_finite(values)
+  if is_finite:
+    check_finite(values)
   return values, next(iter(sizes.values())) if sizes else 0
 
 
-def batch_of_good_rows(features, raw):
+def batch_of_good_rows(features, raw, is_finite=True):
   """Returns what `batch` does, of the rows that can be used.
 
   Each other row costs a pass over the batch.
 
   Args:
-    features, raw: as for `batch`.
+    features, raw, is_finite: as for `batch`.
 
   Returns:
     ({key: array or `tf.SparseTensorValue`}, indices of the rows that it holds,
@@ -95,7 +97,7 @@ def batch_of_good_rows(features, raw):
   good, reasons = None, {}
   while True:
     try:
-      values, count = batch(features, raw)
+      values, count = batch(features, raw, is_finite)
     except RowError as error:
       if good is None:
         good = np.arange(max(num_rows(value) for value in raw.values()))

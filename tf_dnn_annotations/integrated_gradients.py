@@ -14,6 +14,7 @@ import numpy as np
 from tf_dnn_annotations import adaptive_quadrature
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import attributions
+from tf_dnn_annotations import bad_rows
 from tf_dnn_annotations import baseline_strategies
 from tf_dnn_annotations import baselines as baseline_points
 from tf_dnn_annotations import blas_threads
@@ -25,6 +26,7 @@ from tf_dnn_annotations import quadrature
 from tf_dnn_annotations import rounding
 from tf_dnn_annotations import suggestions
 from tf_dnn_annotations import targets as target_ids
+from tf_dnn_annotations import vocabularies
 
 # Nodes of a rule unless told otherwise.
 DEFAULT_NUM_STEPS = 128
@@ -226,6 +228,8 @@ class IntegratedGradients(object):
       NearBaseline: the output of some row is nearly that of its baseline, so
         that its attributions cancel or are rounding, and mean little. With all
         targets, if that is so for each of them.
+      UnknownCategories: values of a feature are in no vocabulary of the
+        columns that look it up.
     """
     suggestions.refuse_unknown(self.attribute, unknown)
     model = self.model
@@ -250,10 +254,13 @@ class IntegratedGradients(object):
     sums = _Sums(
       num_rows, model.num_outputs if is_all else 1, model, self._kernel_norms
     )
+    unknown_categories = None
+    if model.vocabularies:
+      unknown_categories = vocabularies.UnknownCounter(model.vocabularies)
 
     def explain(first, last):
       rows = slice(first, last)
-      x = model.points_of_rows(read_fn, first, last, output)
+      x = model.points_of_rows(read_fn, first, last, output, unknown_categories)
       if is_all:
         chosen = None
       elif given_ids is None:
@@ -283,6 +290,8 @@ class IntegratedGradients(object):
         list(pool.map(explain, firsts, lasts))
     else:
       list(map(explain, firsts, lasts))
+    if unknown_categories:
+      unknown_categories.warn(stacklevel=2)
     if not sums.has_converged.all():
       rows, limited = (
         np.flatnonzero(~sums.has_converged & is_some).tolist()
@@ -293,30 +302,63 @@ class IntegratedGradients(object):
       )
     return sums.result(model, is_all)
 
-  def attribute_batches(self, batches, **kwargs):
-    """Yields the attributions of one batch of examples after the other.
+  def attribute_batches(self, batches, on_error='raise', **kwargs):
+    """Returns an iterator over the attributions of batches of examples.
 
     For streams: no more than one batch is held at a time.
 
     Args:
       batches: iterable of what `attribute` takes as `examples`. Of a
         tf.data.Dataset of batches, `dataset.as_numpy_iterator()`.
+      on_error: what becomes of a row that cannot be parsed, holds a NaN or
+        cannot be computed. 'raise': its `annotated_model.RowError` is raised.
+        'skip': the batch is explained without such rows, and a `SkippedRows`
+        warns of them. A function of (index of the batch, number of its rows,
+        list of a `RowError` for each such row, by row): the same, without a
+        warning; an error that it raises ends the iteration.
       **kwargs: the other arguments of `attribute`, the same for all batches.
         `baselines='mean'`, 'median' or 'sample' are those of all batches, in a
         pass over them of its own: `batches` must be a list, or something else
         that can be iterated again.
 
-    Yields:
-      `attributions.Attributions`, one a batch.
+    Returns:
+      iterator over `attributions.Attributions`, one for each batch, which may
+      be of no row.
+
+    Raises:
+      ValueError: `on_error` is none of these. Otherwise as `attribute`.
     """
     suggestions.refuse_unknown(self.attribute, kwargs)
     example_forms.check_batches(batches)
+    if on_error not in ('raise', 'skip') and not callable(on_error):
+      raise ValueError(
+        f"`on_error` must be 'raise', 'skip' or a function; got {on_error!r}. "
+        "Take 'skip' to go on without rows that cannot be explained."
+      )
     if isinstance(kwargs.get('baselines'), str):
       kwargs['baselines'] = baseline_strategies.of_batches(
         self.model, batches, kwargs['baselines']
       )
-    for examples in batches:
-      yield self.attribute(examples, **kwargs)
+    return self._attributions_of_batches(batches, on_error, kwargs)
+
+  def _attributions_of_batches(self, batches, on_error, arguments):
+    for index, examples in enumerate(batches):
+      if on_error != 'raise':  # They may be needed twice.
+        examples = example_forms.plain(examples)
+      try:
+        result = self.attribute(examples, **arguments)
+      except annotated_model.RowError as error:
+        if on_error == 'raise':
+          raise
+        result, num_rows, errors = bad_rows.attributions_of_others(
+          self, examples, error, arguments
+        )
+        if on_error == 'skip':
+          warning = bad_rows.SkippedRows(index, num_rows, errors)
+          warnings.warn(warning, stacklevel=2)
+        else:
+          on_error(index, num_rows, errors)
+      yield result
 
   def baselines_of(self, batches, strategy='mean', num_rows=100, seed=0):
     """Returns baselines computed from data, in one pass over it.

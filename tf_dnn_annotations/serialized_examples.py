@@ -3,6 +3,7 @@
 import re
 
 from google.protobuf import message
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import feature_arrays
@@ -126,6 +127,52 @@ def parsed_features(parsers, run_fn):
         False,
       )
   return dict(sorted(features.items()))
+
+
+def required_keys(parsers, run_fn):
+  """Returns the keys that an example must have: dense, without a default.
+
+  Args:
+    parsers, run_fn: as for `parsed_features`.
+  """
+  required = set()
+  for op in parsers:
+    _, _, dense_keys = _keys(op, run_fn)
+    num_dense = len(dense_keys)
+    defaults = list(op.inputs)[-num_dense:] if num_dense else []
+    for key, default in zip(dense_keys, run_fn(defaults)):
+      # An empty tensor stands for none.
+      if not np.size(default):
+        required.add(tf.compat.as_str(key))
+  return required
+
+
+def unread_keys(parsers, features, run_fn):
+  """Returns the keys of what is parsed, but not read by a model.
+
+  Args:
+    parsers, run_fn: as for `parsed_features`.
+    features: {feature key: `Tensor` or `SparseTensor`}, what the model reads.
+  """
+  tensors = [
+    tensor
+    for feature in features.values()
+    for tensor in tf.nest.flatten(feature, expand_composites=True)
+  ]
+  reading, read = set(graph_walks.ancestors(tensors)), set()
+  results = {tensor.name for tensor in tensors}
+  parsed = set()
+  for op in parsers:
+    sparse_keys, ragged_keys, dense_keys = _keys(op, run_fn)
+    # The outputs: three for the sparse ones, one kind after the other; then the
+    # dense ones; then two for the ragged ones.
+    keys = 3 * list(sparse_keys) + list(dense_keys) + 2 * list(ragged_keys)
+    for key, output in zip(keys, op.outputs):
+      key = tf.compat.as_str(key)
+      parsed.add(key)
+      if output.name in results or reading & set(output.consumers()):
+        read.add(key)
+  return parsed - read
 
 
 def _keys(op, run_fn):
