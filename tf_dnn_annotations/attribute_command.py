@@ -16,6 +16,11 @@ from tf_dnn_annotations import cli_parser
 from tf_dnn_annotations import column_descriptions
 from tf_dnn_annotations import example_files
 from tf_dnn_annotations import integrated_gradients
+from tf_dnn_annotations import interrupts
+from tf_dnn_annotations import messages
+from tf_dnn_annotations import plain_text
+
+_warn = messages.note
 
 
 def run(arguments):
@@ -243,6 +248,7 @@ def _computed(ig, strategy, batches):
 def _batches(records, size):
   while True:
     batch = list(itertools.islice(records, size))
+    interrupts.check()
     if not batch:
       return
     yield batch
@@ -334,12 +340,6 @@ def _progress(paths):
   return tqdm.tqdm(total=total, unit=' examples', leave=False)
 
 
-def _warn(text):
-  # Over the bar, which is drawn again below.
-  start = '\r\x1b[K' if sys.stderr.isatty() else ''
-  print(f'{start}note: {text}', file=sys.stderr)
-
-
 def _print_summary(arguments, model, summary, seconds, remedy):
   bar = '\N{FULL BLOCK}'
   try:
@@ -350,13 +350,12 @@ def _print_summary(arguments, model, summary, seconds, remedy):
   if model.kind == 'classifier':
     unit = 'probability' if arguments.explain == 'probabilities' else 'log-odds'
   count = summary.num_examples
-  print(
-    f'Explained {count} example{"s" * (count != 1)} in {seconds:.1f} s'
-    + (f' ({count / seconds:,.0f} rows/s)' if count else '')
+  rate = f' ({count / seconds:,.0f} rows/s)' if count else ''
+  messages.show(
+    f'Explained {count} example{"s" * (count != 1)} in {seconds:.1f} s{rate}\n'
+    f'Wrote {plain_text.escaped(arguments.output)}\n'
   )
-  print(f'Wrote {arguments.output}')
-  print()
-  print(summary.text(unit, bar, remedy))
+  messages.show(summary.text(unit, bar, remedy))
 
 
 def _remedy(method, model, has_capped):

@@ -10,10 +10,11 @@ from absl.flags import argparse_flags
 
 import tf_dnn_annotations
 from tf_dnn_annotations import attribution_files
+from tf_dnn_annotations import messages
+from tf_dnn_annotations import plain_text
 
 # Nothing here may load TensorFlow: see cli.py.
 
-PROGRAM = 'tf_dnn_annotations'
 COMMANDS = ('inspect', 'attribute')
 USAGE_ERROR = 2  # The exit code.
 
@@ -127,23 +128,45 @@ class _Parser(argparse_flags.ArgumentParser):
       f'{self.prog}: error: {message}{end} See {self.prog} --help.\n',
     )
 
+  def _print_message(self, message, file=None):
+    # argparse writes all through this; it would fail where nobody reads.
+    if message:
+      messages.write(file or sys.stderr, plain_text.escaped_lines(message))
+
+
+class _Version(argparse.Action):
+  """Prints the version and how exact sums are computed, and exits."""
+
+  def __init__(self, **kwargs):
+    super().__init__(nargs=0, **kwargs)
+
+  def __call__(self, parser, namespace, values, option_string=None):
+    # Not sooner, since it loads numpy and the library.
+    from tf_dnn_annotations import path_sweep
+
+    why_not = path_sweep.why_not_built()
+    how = f'numpy; {why_not}' if why_not else 'compiled'
+    messages.show(
+      f'{messages.PROGRAM} {tf_dnn_annotations.__version__} (exact sums: {how})'
+    )
+    parser.exit()
+
 
 def _parser():
   parser = _Parser(
-    prog=PROGRAM,
+    prog=messages.PROGRAM,
     usage='%(prog)s COMMAND EXPORT_DIR [flags]',
     description=_DESCRIPTION,
     epilog=_EPILOG,
   )
   parser.add_argument(
     '--version',
-    action='version',
-    version=f'{PROGRAM} {tf_dnn_annotations.__version__}',
-    help='show the version and exit',
+    action=_Version,
+    help='show the version, and whether exact sums are compiled, and exit',
   )
   # The epilog lists them, more legibly than argparse would.
   commands = parser.add_subparsers(
-    prog=PROGRAM, dest='command', help=argparse.SUPPRESS
+    prog=messages.PROGRAM, dest='command', help=argparse.SUPPRESS
   )
 
   inspect = commands.add_parser(
