@@ -16,7 +16,6 @@ from tf_dnn_annotations import cli_parser
 from tf_dnn_annotations import column_descriptions
 from tf_dnn_annotations import example_files
 from tf_dnn_annotations import integrated_gradients
-from tf_dnn_annotations import interrupts
 from tf_dnn_annotations import messages
 from tf_dnn_annotations import plain_text
 
@@ -248,7 +247,6 @@ def _computed(ig, strategy, batches):
 def _batches(records, size):
   while True:
     batch = list(itertools.islice(records, size))
-    interrupts.check()
     if not batch:
       return
     yield batch

@@ -4,12 +4,14 @@ Exit codes: 0, done; 1, the SavedModel or the files cannot be used; 2, the
 command line is wrong; 130, interrupted by Ctrl-C; 128 and the number of another
 signal that asks for the end, such as 143 for SIGTERM.
 
-A run has its result, a file under its name say, or is ended by a signal, and
-then leaves no file: never both, and never neither.
+Either the output has its name, and from then on no signal ends the run, or a
+run that is ended leaves no file.
 """
 
+import functools
 import os
 import signal
+import sys
 import tempfile
 import traceback
 import warnings
@@ -23,45 +25,34 @@ from tf_dnn_annotations import pending_file
 
 # How the lines of code begin that a refusal may end with.
 _CODE = '\n    import tf_dnn_annotations'
-_OK, _BAD_DATA, _BY_SIGNAL = 0, 1, 128
+_OK, _BAD_DATA = 0, 1
 
 
 def run():
   """Runs the command that `sys.argv` tells, and exits."""
   messages.open_standard_files()
+  # Its own number, since the other is elsewhere while TensorFlow is loaded.
+  interrupts.install(functools.partial(_end, os.dup(2)))
+  from absl import app
+
+  from tf_dnn_annotations import cli_parser
+
   try:
-    try:
-      interrupts.install(_end_at_once)
-      from absl import app
-
-      from tf_dnn_annotations import cli_parser
-
-      app.run(main, flags_parser=cli_parser.parsed)
-    finally:
-      # What an interrupt left that came when another end was on its way.
-      pending_file.discard_all()
-  except KeyboardInterrupt:
-    # It comes once, so nothing below can be cut short.
-    pending_file.discard_all()
-    number = interrupts.received() or signal.SIGINT
-    messages.error(_interrupted(number))
-    # Python's own end may run into modules that were not loaded to the end.
-    os._exit(_BY_SIGNAL + number)
+    app.run(main, flags_parser=cli_parser.parsed)
+  except OSError as error:  # Of help or the version, for a full disk.
+    messages.error(f'{messages.PROGRAM}: error: {error}')
+    sys.exit(_BAD_DATA)
 
 
-def _end_at_once(number):
-  """Ends the process from whatever thread, in whatever state it is."""
+def _end(stderr, number):
+  """Cleans up after a signal, in whatever state the process is."""
   pending_file.discard_all()
-  try:
-    # Not by sys.stderr, which the main thread may hold.
-    os.write(2, f'{_interrupted(number)}\n'.encode('ascii'))
-  finally:
-    os._exit(_BY_SIGNAL + number)
-
-
-def _interrupted(number):
+  # Over the progress bar.
+  start = '\r\x1b[K' if os.isatty(stderr) else ''
   by = '' if number == signal.SIGINT else f' by {signal.Signals(number).name}'
-  return f'{messages.PROGRAM}: interrupted{by}'
+  # Not by sys.stderr, which the main thread may hold.
+  text = f'{start}{messages.PROGRAM}: interrupted{by}\n'
+  os.write(stderr, text.encode('ascii'))
 
 
 def main(arguments):
@@ -72,9 +63,6 @@ def main(arguments):
 
   Returns:
     The exit code.
-
-  Raises:
-    KeyboardInterrupt: a signal came.
   """
   try:
     if not arguments.debug:
@@ -82,7 +70,6 @@ def main(arguments):
     _command(arguments.command)(arguments)
     interrupts.finish()
   except Exception as error:  # One line for a person, whatever it was.
-    # It may be what an interrupt became on its way through C.
     interrupts.finish()
     if arguments.debug:
       messages.error(traceback.format_exc().rstrip('\n'))

@@ -1,9 +1,9 @@
-"""Ctrl-C and its like end a run, whoever swallows the exception.
+"""Ctrl-C and its like end a run from a thread of their own.
 
-A signal raises `Interrupted` in the main thread, at once where Python runs. But
-numpy and TensorFlow call Python where they drop exceptions, so a flag is kept
-too: `check` raises again. A second signal ends the process wherever it is, in
-C as well.
+Python raises KeyboardInterrupt wherever the main thread is. numpy and
+TensorFlow call Python where they drop exceptions (TensorFlow 1.15: where one is
+a crash), and a call into C is not left before it ends. So nothing is raised here: another
+thread removes what is not complete and ends the process.
 
 For the command line alone: a process has one set of signal handlers.
 """
@@ -18,77 +18,64 @@ _SIGNALS = [
   for name in ('SIGINT', 'SIGTERM', 'SIGHUP')
   if hasattr(signal, name)
 ]
+# The exit code of what a signal ended is this and its number, as in shells.
+_BY_SIGNAL = 128
 
+# Held by what must not be cut in two, and for good by what ends the process.
+_lock = threading.RLock()
 _handled = []  # Those of `_SIGNALS` that `install` has taken over.
-_received = None  # The first of them that came.
+_has_finished = False
 
 
-class Interrupted(KeyboardInterrupt):
-  """A signal asks for the end.
-
-  Attributes:
-    signal: its number.
-  """
-
-  def __init__(self, number):
-    super().__init__(number)
-    self.signal = number
-
-
-def install(at_once_fn):
+def install(end_fn):
   """Takes over the signals that ask for the end, but those that are ignored.
 
+  A second signal does not wait for `end_fn`.
+
   Args:
-    at_once_fn: called with the number of the second signal, in another thread
-      than the main one; is to end the process.
+    end_fn: called with the number of the first signal, in another thread than
+      the main one, to clean up; then the process ends.
   """
   read_end, write_end = os.pipe()
   os.set_blocking(write_end, False)
-  # Written to where Python's handlers are called only later, as while the main
-  # thread is in a call of TensorFlow.
+  # Written to by C, while Python's handlers wait for the main thread.
   signal.set_wakeup_fd(write_end)
-  threading.Thread(
-    target=_wait_for_second, args=(read_end, at_once_fn), daemon=True
-  ).start()
+  threading.Thread(target=_wait, args=(read_end, end_fn), daemon=True).start()
   for number in _SIGNALS:
     # What is started in the background ignores SIGINT; by nohup, SIGHUP.
     if signal.getsignal(number) != signal.SIG_IGN:
       _handled.append(number)
-      signal.signal(number, _on_signal)
+      signal.signal(number, lambda number, frame: None)
 
 
-def _on_signal(number, frame):
-  del frame
-  global _received
-  # Once only: what cleans up is not interrupted.
-  if _received is None:
-    _received = number
-    raise Interrupted(number)
-
-
-def _wait_for_second(read_end, at_once_fn):
-  os.read(read_end, 1)
+def _wait(read_end, end_fn):
   (number,) = os.read(read_end, 1)
-  at_once_fn(number)
+  threading.Thread(target=_end, args=(number, end_fn), daemon=True).start()
+  (number,) = os.read(read_end, 1)
+  os._exit(_BY_SIGNAL + number)
 
 
-def received():
-  """Returns the number of the signal that asked for the end, or None."""
-  return _received
+def _end(number, end_fn):
+  with _lock:
+    if not _has_finished:
+      try:
+        end_fn(number)
+      finally:
+        os._exit(_BY_SIGNAL + number)
 
 
-def check():
-  """Raises `Interrupted` if a signal came, also one whose exception is lost."""
-  if _received is not None:
-    raise Interrupted(_received)
+def held():
+  """Returns a context manager in which no first signal ends the process."""
+  return _lock
 
 
 def finish():
   """Passes the point after which a run has its result: no signal ends it.
 
-  Raises:
-    Interrupted: a signal came before.
+  Does not return if a signal came before.
   """
-  while _handled:
-    signal.signal(_handled.pop(), signal.SIG_IGN)
-  check()
+  global _has_finished
+  with _lock:
+    while _handled:
+      signal.signal(_handled.pop(), signal.SIG_IGN)
+      _has_finished = True

@@ -31,13 +31,9 @@ class PendingFile(object):
     self._files = _OtherFiles() if '://' in path else _LocalFiles()
     self._files.check(path)
     self._temp_path = f'{path}.{os.urandom(8).hex()}.tmp'
-    _temporary[self._temp_path] = self._files.remove
-    self._file = None
-    try:
+    with interrupts.held():
       self._file = self._call(self._files.open, self._temp_path)
-    finally:
-      if self._file is None:
-        self.discard()
+      _temporary[self._temp_path] = self._files.remove
 
   def write(self, data):
     """Writes bytes."""
@@ -46,19 +42,19 @@ class PendingFile(object):
   def complete(self):
     """Gives the file its name; from then on no signal ends the run."""
     self._call(self._files.close, self._file)
-    interrupts.finish()
-    self._call(self._files.rename, self._temp_path, self.path)
-    _temporary.pop(self._temp_path, None)
+    with interrupts.held():
+      self._call(self._files.rename, self._temp_path, self.path)
+      del _temporary[self._temp_path]
+      interrupts.finish()
 
   def discard(self):
     """Removes what was written. Without effect on a complete file."""
     if self._temp_path in _temporary:
       try:
-        if self._file is not None:
-          self._file.close()
-      except Exception:  # What it still holds, there is no room for.
+        self._file.close()
+      except self._files.errors:  # What it still holds, there is no room for.
         pass
-      _remove(self._temp_path)
+      _temporary.pop(self._temp_path)(self._temp_path)
 
   def _call(self, fn, *args):
     """Calls `fn`; an error names the file that was to be written."""
@@ -80,15 +76,8 @@ class PendingFile(object):
 
 def discard_all():
   """Removes what is there of all files that are not complete."""
-  for path in list(_temporary):
-    _remove(path)
-
-
-def _remove(path):
-  remove_fn = _temporary.get(path)
-  if remove_fn:
+  for path, remove_fn in list(_temporary.items()):
     remove_fn(path)
-    _temporary.pop(path, None)
 
 
 class _LocalFiles(object):
