@@ -118,7 +118,7 @@ def numbers(array):
   """
   array = np.asarray(array, np.float32)
   # A float32's text is the shortest that reads as it. Not array.astype(str):
-  # numpy drops the exception of a Ctrl-C in it.
+  # numpy may drop the exception of a Ctrl-C in it.
   shortest = np.fromiter(
     map(float, map(str, array.ravel())), np.float64, array.size
   ).reshape(array.shape)

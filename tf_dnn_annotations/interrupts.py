@@ -2,8 +2,8 @@
 
 Python raises KeyboardInterrupt wherever the main thread is. numpy and
 TensorFlow call Python where they drop exceptions (TensorFlow 1.15: where one is
-a crash), and a call into C is not left before it ends. So nothing is raised here: another
-thread removes what is not complete and ends the process.
+a crash), and a call into C is not left before it ends. So nothing is raised
+here: another thread removes what is not complete and ends the process.
 
 For the command line alone: a process has one set of signal handlers.
 """
