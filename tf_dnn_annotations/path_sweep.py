@@ -20,6 +20,7 @@ import numpy as np
 from tf_dnn_annotations import compiled_library
 
 LIBRARY = '_path_sweep.so'
+_MISSING = 'the compiled library is missing'
 
 # As in path_sweep.c.
 _INTERFACE = 1
@@ -52,25 +53,15 @@ class _Problem(ctypes.Structure):
 
 @functools.lru_cache(maxsize=None)
 def _library():
-  """Returns (the library or None, why there is none).
-
-  Warns:
-    RuntimeWarning: there is a file of its name that cannot be used.
-  """
+  """Returns (the library or None, why there is none)."""
   path = pathlib.Path(__file__).with_name(LIBRARY)
   try:
     library = compiled_library.load(
       str(path), 'path_sweep', _INTERFACE, ctypes.sizeof(_Problem)
     )
   except FileNotFoundError:
-    return None, 'the compiled library is missing'
+    return None, _MISSING
   except OSError as error:
-    warnings.warn(
-      f'{str(path)!r} is not used: {error}. Exact sums take several times as '
-      'long. Install tf_dnn_annotations again.',
-      RuntimeWarning,
-      stacklevel=3,
-    )
     return None, f'the compiled library does not fit: {error}'
   library.path_sweep_vector_bytes.argtypes = []
   library.path_sweep_vector_bytes.restype = ctypes.c_int
@@ -86,9 +77,22 @@ def _library():
   return library, ''
 
 
+@functools.lru_cache(maxsize=None)
 def is_built():
-  """Whether there is the library, without which nothing here can be called."""
-  return not why_not_built()
+  """Whether there is the library, without which nothing here can be called.
+
+  Warns:
+    RuntimeWarning: there is one that does not fit and is not used.
+  """
+  library, why_not = _library()
+  if library is None and why_not != _MISSING:
+    warnings.warn(
+      f'{why_not}. Exact sums take several times as long. Install '
+      'tf_dnn_annotations again.',
+      RuntimeWarning,
+      stacklevel=2,
+    )
+  return library is not None
 
 
 def why_not_built():

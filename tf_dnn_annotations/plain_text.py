@@ -12,8 +12,10 @@ import re
 # of text (Unicode's Cf, less U+200C and U+200D, which scripts and emoji need),
 # separators of lines and paragraphs, and halves of surrogate pairs.
 _UNSEEN = (
-  '\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b\u200e\u200f'
-  '\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f'
+  '\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f'
+  '\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb'
+  '\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3'
+  '\U0001d173-\U0001d17a\U000e0000-\U000e007f'
 )
 _NOT_SHOWN = re.compile(f'[\x00-\x1f{_UNSEEN}\ud800-\udfff]')
 _NOT_SHOWN_IN_LINES = re.compile(f'[\x00-\x09\x0b-\x1f{_UNSEEN}\ud800-\udfff]')
