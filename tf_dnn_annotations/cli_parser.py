@@ -39,6 +39,9 @@ A first look:
       --examples='data/*.csv' --output=attributions.csv
 
 `tf_dnn_annotations COMMAND --help` tells the flags of a command.
+
+Exit codes: 0, done; 1, a model, a file or an argument does not fit; 2, the
+command line is wrong; 130, interrupted; 128 + n, ended by the signal n.
 """
 
 _INSPECT = """\
@@ -64,6 +67,7 @@ A row has:
   baseline_output  the same at the baseline; the mean if there are several
   gap              output - baseline_output - the sum of the attributions
   attributions     one number each; in CSV, columns attributions.<name>
+In CSV, a label that begins with = + - or @ has an apostrophe before it.
 
 Examples:
   tf_dnn_annotations attribute export/1700000000 \\
@@ -221,7 +225,7 @@ def _add_attribute_flags(parser):
     type=_output_path,
     help=(
       f'file to write, *{", *".join(attribution_files.EXTENSIONS)}; it '
-      'appears when complete'
+      'appears when complete, and replaces a file or a link of that name'
     ),
   )
   files.add_argument(
