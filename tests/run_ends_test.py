@@ -28,15 +28,10 @@ _STARTER = """
 import json, os, signal, sys, time
 from tf_dnn_annotations import attribute_command, cli
 
-SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-
 
 def run(arguments):
+  # What is started in the background ignores it.
   signal.signal(signal.SIGINT, signal.default_int_handler)
-  for number in SIGNALS[1:]:
-    signal.signal(number, signal.SIG_DFL)
-  # Until it has handlers of its own; the last of them is that of SIGHUP.
-  signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
   os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
   os.dup2(os.open('stderr', os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
   sys.argv[1:] = arguments
@@ -49,6 +44,7 @@ def run(arguments):
 
 
 def has_handlers(child):
+  # That of SIGHUP is the last one.
   with open('/proc/%d/status' % child) as file:
     caught = next(line for line in file if line.startswith('SigCgt')).split()[1]
   return int(caught, 16) >> (signal.SIGHUP - 1) & 1
@@ -58,7 +54,8 @@ for case in json.load(sys.stdin):
   child = os.fork()
   if not child:
     run(case['arguments'])
-  while not has_handlers(child):
+  deadline = time.monotonic() + 5
+  while not has_handlers(child) and time.monotonic() < deadline:
     time.sleep(0.002)
   time.sleep(case['delay'])
   if case['signal']:
@@ -146,14 +143,14 @@ class RunEndsTest(parameterized.TestCase):
   def test_no_signal_is_lost(self):
     # So long that a run has not ended by itself before it is given up.
     self._write('x.csv', 'a,b\n' + '1,2\n' * 2000000)
-    for case, code, outputs, _, stderr in self._ends(self._cases(30, 0.5)):
+    for case, code, outputs, _, stderr in self._ends(self._cases(20, 0.5)):
       expected_code, words = _ENDS[case['signal']]
       self.assertEqual(code, expected_code, f'{case}: {stderr}')
       self.assertEqual(stderr, f'tf_dnn_annotations: {words}\n')
       self.assertEmpty(outputs)
 
   def test_a_run_has_its_file_or_was_interrupted(self):
-    ends = self._ends(self._cases(30, 0.3) + [self._case('o.csv')])
+    ends = self._ends(self._cases(20, 0.3) + [self._case('o.csv')])
     for case, code, outputs, num_lines, stderr in ends:
       if code:
         self.assertEqual(code, _ENDS[case['signal']][0], f'{case}: {stderr}')
