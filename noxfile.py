@@ -50,6 +50,7 @@ _SPOT_CHECK_OF_WRITER = (
 _READER = (
   'attribution_files_test',
   'attribution_summary_test',
+  'compiled_library_test',
   'contrib_saved_model_test',
   'example_files_test',
   'foreign_saved_models_test',
