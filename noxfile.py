@@ -51,6 +51,7 @@ _READER = (
   'activations_test',
   'attribution_files_test',
   'attribution_summary_test',
+  'compiled_library_test',
   'contrib_saved_model_test',
   'crc32c_test',
   'csv_files_test',

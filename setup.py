@@ -36,21 +36,47 @@ def _tensorflow(distribution):
   ]
 
 
+_LIBRARY = 'tf_dnn_annotations._path_sweep'
+
+
 class _BuildLibrary(build_ext.build_ext):
   """Builds a library that ctypes loads: the same for every Python."""
 
   def get_ext_filename(self, fullname):
     return os.path.join(*fullname.split('.')) + '.so'
 
+  def build_extension(self, ext):
+    try:
+      super().build_extension(ext)
+    except BaseException:
+      # One that an earlier build left would be taken for this build's.
+      path = self.get_ext_fullpath(ext.name)
+      if os.path.exists(path):
+        os.remove(path)
+      raise
+
+  def is_built(self):
+    """Returns whether the library, which is optional, is there."""
+    return os.path.exists(self.get_ext_fullpath(_LIBRARY))
+
 
 _COMMANDS = {'build_ext': _BuildLibrary}
 if bdist_wheel is not None:
 
   class _Wheel(bdist_wheel.bdist_wheel):
-    """A wheel for the platform that the library is for, and any Python 3."""
+    """A wheel for any Python 3, and the platform that its library is for."""
+
+    def run(self):
+      # Only then is it known whether there is a compiler.
+      self.run_command('build')
+      if not self.get_finalized_command('build_ext').is_built():
+        self.distribution.ext_modules = None
+        self.root_is_pure = True
+      super().run()
 
     def get_tag(self):
-      return 'py3', 'none', super().get_tag()[-1]
+      platform = 'any' if self.root_is_pure else super().get_tag()[-1]
+      return 'py3', 'none', platform
 
   _COMMANDS['bdist_wheel'] = _Wheel
 
@@ -68,7 +94,7 @@ setuptools.setup(
   packages=['tf_dnn_annotations'],
   ext_modules=[
     setuptools.Extension(
-      'tf_dnn_annotations._path_sweep',
+      _LIBRARY,
       ['tf_dnn_annotations/path_sweep.c'],
       depends=['tf_dnn_annotations/path_sweep_body.h'],
       # Vector instructions may be used; nothing asks what they trap.

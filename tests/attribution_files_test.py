@@ -1,9 +1,16 @@
 """A file of attributions is complete or not there; its numbers are exact."""
 
 import csv
+import gc
 import gzip
 import json
 import os
+import pathlib
+import re
+import signal
+import stat
+import subprocess
+import sys
 import tempfile
 
 from absl.testing import absltest
@@ -12,6 +19,7 @@ import numpy as np
 
 from tf_dnn_annotations import attribution_files
 
+_ROOT = str(pathlib.Path(attribution_files.__file__).resolve().parents[1])
 _FIELDS = ('row', 'target', 'output')
 _NAMES = ('age', 'name, "first"')
 _ROWS = [[0, 'Ærø', 1.5], [1, 'a,b\n"c"', None]]
@@ -109,7 +117,173 @@ class AttributionFilesTest(parameterized.TestCase):
       with attribution_files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
         writer.write(_ROWS, _ATTRIBUTIONS)
         raise KeyboardInterrupt()
+    # What is destroyed with it writes nothing more.
+    del writer
+    gc.collect()
     self.assertEmpty(os.listdir(self.dir))
+
+  def test_the_name_before_cannot_be_foreseen(self):
+    path = os.path.join(self.dir, 'x.csv')
+    names = set()
+    for _ in range(2):
+      with attribution_files.AttributionWriter(path, _FIELDS, _NAMES):
+        (name,) = set(os.listdir(self.dir)) - {'x.csv'}
+        names.add(name)
+        self.assertNotIn(str(os.getpid()), name.split('.'))
+        self.assertRegex(name, r'^x\.csv\.[0-9a-f]{16}\.tmp$')
+    self.assertLen(names, 2)
+
+  @parameterized.parameters(0o022, 0o077, 0o002)
+  def test_permissions_are_those_of_the_umask(self, umask):
+    before = os.umask(umask)
+    self.addCleanup(os.umask, before)
+    path = self._write('x.csv')
+    self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o666 & ~umask)
+
+  def test_a_symbolic_link_is_replaced(self):
+    target = os.path.join(self.dir, 'target.csv')
+    with open(target, 'w') as file:
+      file.write('of before')
+    path = os.path.join(self.dir, 'x.csv')
+    os.symlink(target, path)
+    self._write('x.csv')
+    self.assertFalse(os.path.islink(path))
+    with open(target) as file:
+      self.assertEqual(file.read(), 'of before')
+
+  def test_other_file_systems(self):
+    # TensorFlow's name for one of them that is there everywhere.
+    path = 'file://' + self.dir
+    with attribution_files.AttributionWriter(
+      path + '/x.csv', _FIELDS, _NAMES
+    ) as writer:
+      writer.write(_ROWS, _ATTRIBUTIONS)
+      self.assertNotIn('x.csv', os.listdir(self.dir))
+    self.assertEqual(os.listdir(self.dir), ['x.csv'])
+    self.assertLen(_rows(os.path.join(self.dir, 'x.csv')), 2)
+    with self.assertRaises(KeyError):
+      with attribution_files.AttributionWriter(
+        path + '/y.csv.gz', _FIELDS, _NAMES
+      ) as writer:
+        writer.write(_ROWS, _ATTRIBUTIONS)
+        raise KeyError()
+    self.assertEqual(os.listdir(self.dir), ['x.csv'])
+
+  @parameterized.parameters(*attribution_files.EXTENSIONS)
+  def test_a_disk_that_is_full(self, extension):
+    program = """
+import resource, signal, sys
+import numpy as np
+from tf_dnn_annotations import attribution_files
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+noise = np.random.RandomState(0).randn(5000, 2)
+try:
+  with attribution_files.AttributionWriter(sys.argv[1], ['row'], 'ab') as file:
+    file.write([[i] for i in range(5000)], noise)
+except OSError as error:
+  print(error)
+"""
+    path = os.path.join(self.dir, 'x' + extension)
+    result = subprocess.run(
+      [sys.executable, '-c', program, path],
+      env=dict(os.environ, PYTHONPATH=_ROOT),
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      universal_newlines=True,
+    )
+    self.assertEqual(result.stderr, '')
+    self.assertRegex(
+      result.stdout, f'^{path!r} cannot be written: .*Make room there, or .*\n$'
+    )
+    self.assertEmpty(os.listdir(self.dir))
+
+  def _error_for_nobody(self, path):
+    """Returns what `AttributionWriter` raises for whom may not do all."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if not child:
+      try:
+        if os.getuid() == 0:
+          os.setgid(65534)
+          os.setuid(65534)
+        with attribution_files.AttributionWriter(path, _FIELDS, _NAMES):
+          pass
+      except BaseException as error:
+        os.write(write_end, f'{type(error).__name__}: {error}'.encode())
+      finally:
+        os._exit(0)
+    os.close(write_end)
+    os.waitpid(child, 0)
+    with os.fdopen(read_end) as file:
+      return file.read()
+
+  def test_a_directory_or_a_file_that_is_read_only(self):
+    path = self._write('x.csv')
+    os.chmod(self.dir, 0o555)
+    self.assertRegex(
+      self._error_for_nobody(path + '.csv'),
+      "^OSError: '.*' cannot be written: Permission denied. Name a file in a ",
+    )
+    os.chmod(self.dir, 0o777)
+    os.chmod(path, 0o444)
+    self.assertRegex(
+      self._error_for_nobody(path),
+      "^PermissionError: '.*' is read-only. Name another file, or make it",
+    )
+    self.assertEqual(os.listdir(self.dir), ['x.csv'])
+
+  def test_text_of_a_model_is_no_formula(self):
+    texts = ['=1+1', '+1', '-1', '@a', '\t=1', '\r=1', '\n=1', "'=1", "''-"]
+    kept = ['a=1', "'a", '', ' =1', '1']
+    rows = [[i, text, -1.5] for i, text in enumerate(texts + kept)]
+    path = self._write('x.csv', [(rows, np.full((len(rows), 2), -0.5))])
+    with open(path, encoding='utf-8', newline='') as file:
+      _, *read = csv.reader(file)
+    expected = ["'" + text for text in texts] + kept
+    self.assertEqual([row[1] for row in read], expected)
+    # Numbers stay numbers.
+    self.assertEqual(read[0][2:], ['-1.5', '-0.5', '-0.5'])
+    # As the docs say, it can be undone.
+    undone = [re.sub("^'('*[=+\\-@\t\r\n])", r'\1', text) for text in expected]
+    self.assertEqual(undone, texts + kept)
+
+  def test_a_json_row_is_one_line_for_every_reader(self):
+    ends = '\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029'
+    seen = 'a\u202eb\x9b\x7f\U000e0041 größe'
+    rows = [[0, ends, 1.0], [1, seen, 1.0]]
+    path = self._write('x.jsonl', [(rows, _ATTRIBUTIONS)])
+    with open(path, encoding='utf-8', newline='') as file:
+      lines = file.read().splitlines()
+    self.assertEqual(
+      [json.loads(line)['target'] for line in lines], [ends, seen]
+    )
+    self.assertIn('größe', lines[1])
+    for character in '\u202e\x9b\x7f\U000e0041':
+      self.assertNotIn(character, lines[1])
+
+  def test_an_interrupt_of_writing_numbers_is_not_lost(self):
+    numbers = np.random.RandomState(0).randn(512, 8).astype(np.float32)
+    before = signal.getsignal(signal.SIGALRM)
+    self.addCleanup(signal.signal, signal.SIGALRM, before)
+    count = 0
+
+    def interrupt(number, frame):
+      del number, frame
+      nonlocal count
+      count += 1
+      raise KeyboardInterrupt()
+
+    signal.signal(signal.SIGALRM, interrupt)
+    raised = 0
+    for i in range(200):
+      try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005 + i * 1e-5)
+        while count == i:
+          attribution_files.numbers(numbers)
+      except KeyboardInterrupt:
+        raised += 1
+      self.assertEqual(raised, count)
 
   def test_bad_paths(self):
     with self.assertRaisesRegex(ValueError, r"\.jsonl, \.csv.*got 'x\.json'"):
@@ -119,6 +293,9 @@ class AttributionFilesTest(parameterized.TestCase):
     os.mkdir(os.path.join(self.dir, 'x.csv'))
     with self.assertRaisesRegex(IsADirectoryError, 'Name a file'):
       self._write('x.csv')
+    os.mkfifo(os.path.join(self.dir, 'pipe.csv'))
+    with self.assertRaisesRegex(OSError, 'is a pipe.* Name a file'):
+      self._write('pipe.csv')
 
 
 if __name__ == '__main__':

@@ -14,6 +14,11 @@ _PACKAGE = pathlib.Path(__file__).absolute().parents[1] / 'tf_dnn_annotations'
 _ORDER = (
   'estimator_stand_ins',
   'modern_tf',
+  'compiled_library',
+  'interrupts',
+  'plain_text',
+  'messages',
+  'pending_file',
   'suggestions',
   'names',
   'blas_threads',

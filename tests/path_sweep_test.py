@@ -3,6 +3,7 @@
 That it gives the integral is held by linear_regions_test.
 """
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from absl.testing import parameterized
 import numpy as np
 
 from tf_dnn_annotations import path_sweep
+
+_ROOT = str(pathlib.Path(path_sweep.__file__).resolve().parents[1])
 
 _RELU = (0.0,), (0.0, 1.0), (0.0,)
 _RELU6 = (0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0)
@@ -263,6 +266,7 @@ class OtherBuildTest(absltest.TestCase):
     result = subprocess.run(
       [sys.executable, '-c', 'import path_sweep; print(path_sweep.is_built())'],
       cwd=self._build('-DINTERFACE=0'),
+      env=dict(os.environ, PYTHONPATH=_ROOT),
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       universal_newlines=True,
@@ -314,7 +318,11 @@ print('swept')
 """
     result = subprocess.run(
       [sys.executable, '-c', program, directory],
-      env={'LD_PRELOAD': asan, 'ASAN_OPTIONS': 'detect_leaks=0'},
+      env={
+        'LD_PRELOAD': asan,
+        'ASAN_OPTIONS': 'detect_leaks=0',
+        'PYTHONPATH': _ROOT,
+      },
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       universal_newlines=True,

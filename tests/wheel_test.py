@@ -2,10 +2,12 @@
 
 import configparser
 import email
+import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import zipfile
 
@@ -17,8 +19,13 @@ from tf_dnn_annotations import path_sweep
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 
 
-def _build_wheel(directory):
-  """Builds a wheel of this project in `directory`; returns its path."""
+def _build_wheel(directory, **environment):
+  """Builds a wheel of this project in `directory`; returns its path.
+
+  Args:
+    directory: `pathlib.Path`.
+    **environment: variables besides those of this process.
+  """
   # From a copy, as a build leaves files beside setup.py, and what an earlier
   # one left would get into this one.
   source = directory / 'source'
@@ -37,6 +44,7 @@ def _build_wheel(directory):
     + ['--wheel-dir', str(directory), str(source)],
     check=True,
     stdin=subprocess.DEVNULL,
+    env=dict(os.environ, **environment),
   )
   (wheel,) = directory.glob('*.whl')
   return wheel
@@ -75,8 +83,26 @@ class WheelTest(absltest.TestCase):
     library = f'tf_dnn_annotations/{path_sweep.LIBRARY}'
     self.assertEqual(library in self.wheel.namelist(), path_sweep.is_built())
 
-  def test_is_for_any_python(self):
-    self.assertRegex(str(self.wheel.filename), r'-py3-none-[^-]+\.whl$')
+  def test_is_for_any_python_and_for_the_platform_of_its_library(self):
+    platform = sysconfig.get_platform().replace('-', '_').replace('.', '_')
+    if not path_sweep.is_built():
+      platform = 'any'
+    self.assertEndsWith(self.wheel.filename, f'-py3-none-{platform}.whl')
+    is_pure = 'false' if path_sweep.is_built() else 'true'
+    self.assertIn(f'Root-Is-Purelib: {is_pure}\n', self._metadata('WHEEL'))
+
+  def test_built_without_a_compiler_is_for_any_platform(self):
+    # pip would otherwise keep it in place of one with the library.
+    directory = pathlib.Path(tempfile.mkdtemp())
+    self.addCleanup(shutil.rmtree, str(directory))
+    path = _build_wheel(directory, CC='false')
+    self.assertEndsWith(path.name, '-py3-none-any.whl')
+    with zipfile.ZipFile(str(path)) as wheel:
+      names = wheel.namelist()
+      self.assertIn('tf_dnn_annotations/path_sweep.py', names)
+      self.assertEmpty([name for name in names if name.endswith('.so')])
+      (metadata,) = [name for name in names if name.endswith('/WHEEL')]
+      self.assertIn(b'Root-Is-Purelib: true\n', wheel.read(metadata))
 
   def test_carries_the_version_of_the_package(self):
     metadata = email.message_from_string(self._metadata('METADATA'))

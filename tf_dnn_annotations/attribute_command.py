@@ -16,6 +16,8 @@ from tf_dnn_annotations import column_descriptions
 from tf_dnn_annotations import command_inputs
 from tf_dnn_annotations import example_files
 from tf_dnn_annotations import integrated_gradients
+from tf_dnn_annotations import messages
+from tf_dnn_annotations import plain_text
 from tf_dnn_annotations import progress_bar
 from tf_dnn_annotations import rejected_rows
 
@@ -87,7 +89,7 @@ def run(arguments):
     )
     seconds = time.monotonic() - started
   if not summary.num_examples:
-    attribution_notes.warn(f'no examples in {command_inputs.listed(paths)}')
+    messages.note(f'no examples in {command_inputs.listed(paths)}')
   notes.warn_of_rows(summary.num_examples, arguments.tolerance)
   notes.warn_of_categories(ig.model.vocabularies, csv_format.missing_texts)
   if summary.num_examples > 1:
@@ -280,23 +282,25 @@ def _print_summary(arguments, model, summary, rejected, seconds, remedy):
   if model.kind == 'classifier':
     unit = 'probability' if arguments.explain == 'probabilities' else 'log-odds'
   count = summary.num_examples
-  print(
-    f'Explained {count} example{"s" * (count != 1)} in {seconds:.1f} s'
-    + (f' ({count / seconds:,.0f} rows/s)' if count else '')
+  rate = f' ({count / seconds:,.0f} rows/s)' if count else ''
+  messages.show(
+    f'Explained {count} example{"s" * (count != 1)} in {seconds:.1f} s{rate}\n'
+    f'Wrote {plain_text.escaped(arguments.output)}'
   )
-  print(f'Wrote {arguments.output}')
   if rejected.count:
-    print(f'Left out {rejected.count}: see {rejected.path}')
+    messages.show(
+      f'Left out {rejected.count}: see {plain_text.escaped(rejected.path)}'
+    )
   if rejected.num_rests:
-    print(
+    messages.show(
       f'Of {rejected.num_rests} of the files, the rest could not be read: how '
       'many examples it has is not known'
     )
-  print()
-  print(summary.text(unit, bar, remedy))
+  messages.show('')
+  messages.show(summary.text(unit, bar, remedy))
   if model.num_classes == 2 and arguments.targets == 'predicted':
-    label = (model.labels or range(2))[1]
-    print(
+    label = plain_text.escaped(str((model.labels or range(2))[1]))
+    messages.show(
       'Each row explains the class that it is predicted to be; '
       f'--targets={label} explains the same one in every row'
     )

@@ -1,13 +1,15 @@
 """Writes attributions as JSON lines or CSV, under their name when complete."""
 
 import csv
-import gzip
 import io
 import json
 import math
-import os
+import zlib
 
 import numpy as np
+
+from tf_dnn_annotations import pending_file
+from tf_dnn_annotations import plain_text
 
 EXTENSIONS = ('.jsonl', '.csv', '.jsonl.gz', '.csv.gz')
 
@@ -35,7 +37,9 @@ class AttributionWriter(object):
   A line of JSON is {<field>: <value>, ..., "attributions": {<name>: <value>,
   ...}}; a CSV file has a header of the fields and "attributions.<name>".
   Numbers are the shortest that give the same float32 again; one that is not
-  finite is null, in CSV an empty cell.
+  finite is null, in CSV an empty cell. A line of JSON holds no other end of a
+  line, such as U+2028, and a text in CSV never begins like a formula
+  (`plain_text`).
 
   Args:
     path: str ending in one of `EXTENSIONS`, on any file system TensorFlow has.
@@ -50,49 +54,35 @@ class AttributionWriter(object):
 
   def __init__(self, path, fields, names):
     check_path(path)
-    # Not sooner: the path is checked before anything as slow is loaded.
-    import tensorflow.compat.v1 as tf
-
-    self._gfile = tf.io.gfile
     self.path = path
     self._fields = list(fields)
     self._names = list(names)
-    parent = os.path.dirname(path)
-    if parent and not self._gfile.isdir(parent):
-      raise FileNotFoundError(
-        f'No such directory: {parent!r}, to write {path!r} to. Make it first.'
-      )
-    if self._gfile.isdir(path):
-      raise IsADirectoryError(f'{path!r} is a directory. Name a file to write.')
-    self._temp_path = f'{path}.{os.getpid()}.tmp'
-    self._file = self._gfile.GFile(self._temp_path, 'wb')
-    is_gzip = path.lower().endswith('.gz')
     self._is_csv = path.lower().endswith(('.csv', '.csv.gz'))
-    # No time and no name in it: the same rows make the same bytes.
-    self._gzip = (
-      gzip.GzipFile(filename='', mode='wb', fileobj=self._file, mtime=0)
-      if is_gzip
-      else None
-    )
-    if self._is_csv:
-      header = self._fields + [_PREFIX + name for name in self._names]
-      self._write(_csv_text([header]))
+    # gzip's format, without a time or a name: the same rows make the same
+    # bytes. Not gzip.GzipFile, which writes once more when it is destroyed.
+    self._gzip = None
+    if path.lower().endswith('.gz'):
+      self._gzip = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    self._file = pending_file.PendingFile(path)
 
   def __enter__(self):
+    try:
+      if self._is_csv:
+        header = self._fields + [_PREFIX + name for name in self._names]
+        self._write(_csv_text([_csv_cells(header)]))
+    except BaseException:
+      self._file.discard()
+      raise
     return self
 
   def __exit__(self, exc_type, exc_value, traceback):
     try:
       if exc_type is None:
-        self._write('')  # A file without a row is there, too.
         if self._gzip:
-          self._gzip.close()
-        self._file.close()
-        self._gfile.rename(self._temp_path, self.path, overwrite=True)
+          self._file.write(self._gzip.flush())
+        self._file.complete()
     finally:
-      self._file.close()
-      if self._gfile.exists(self._temp_path):
-        self._gfile.remove(self._temp_path)
+      self._file.discard()
 
   def write(self, fields, attributions):
     """Writes rows.
@@ -103,7 +93,9 @@ class AttributionWriter(object):
     """
     rows = zip(map(_plain, fields), numbers(attributions))
     if self._is_csv:
-      self._write(_csv_text(fields + values for fields, values in rows))
+      self._write(
+        _csv_text([_csv_cells(fields) + values for fields, values in rows])
+      )
       return
     lines = []
     for values, attributions_of_row in rows:
@@ -111,12 +103,13 @@ class AttributionWriter(object):
       if self._names:
         row['attributions'] = dict(zip(self._names, attributions_of_row))
       lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + '\n')
-    self._write(''.join(lines))
+    self._write(plain_text.json_text(''.join(lines)))
 
   def _write(self, text):
     # Surrogates cannot be encoded; a label with bytes that are no text has
     # them replaced, rather than that it stops the run.
-    (self._gzip or self._file).write(text.encode('utf-8', 'replace'))
+    data = text.encode('utf-8', 'replace')
+    self._file.write(self._gzip.compress(data) if self._gzip else data)
 
 
 def numbers(array):
@@ -126,8 +119,11 @@ def numbers(array):
   becomes None.
   """
   array = np.asarray(array, np.float32)
-  # A float32's text is the shortest that reads as it.
-  shortest = array.astype(str).astype(np.float64)
+  # A float32's text is the shortest that reads as it. Not array.astype(str):
+  # numpy may drop the exception of a Ctrl-C in it.
+  shortest = np.fromiter(
+    map(float, map(str, array.ravel())), np.float64, array.size
+  ).reshape(array.shape)
   if not np.isfinite(array).all():
     shortest = np.where(np.isfinite(array), shortest, None)
   return shortest.tolist()
@@ -140,7 +136,21 @@ def _plain(values):
   ]
 
 
+def _csv_cells(values):
+  return [
+    plain_text.csv_cell(value) if isinstance(value, str) else value
+    for value in values
+  ]
+
+
 def _csv_text(rows):
+  text = _quoted(rows, csv.QUOTE_MINIMAL)
+  if '\r' in text:  # Before Python 3.13, a cell with it gets no quotes.
+    text = _quoted(rows, csv.QUOTE_NONNUMERIC)
+  return text
+
+
+def _quoted(rows, quoting):
   buffer = io.StringIO()
-  csv.writer(buffer, lineterminator='\n').writerows(rows)
+  csv.writer(buffer, lineterminator='\n', quoting=quoting).writerows(rows)
   return buffer.getvalue()

@@ -3,12 +3,12 @@
 import collections
 import difflib
 import re
-import sys
 
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations import cli_parser
 from tf_dnn_annotations import integrated_gradients
+from tf_dnn_annotations import messages
 from tf_dnn_annotations import vocabularies
 
 # Of the values that are in no vocabulary, how many are shown.
@@ -21,13 +21,6 @@ _REMEDIES = {
   'missing': "If {text!r} stands for a missing value, say --missing='{text}' "
   '(for CSV).',
 }
-
-
-def warn(text):
-  """Prints a note on stderr."""
-  # Over the bar, which is drawn again below.
-  start = '\r\x1b[K' if sys.stderr.isatty() else ''
-  print(f'{start}note: {text}', file=sys.stderr)
 
 
 class Notes(object):
@@ -71,13 +64,13 @@ class Notes(object):
     if text not in self._texts:
       self._texts.add(text)
       place = f'{records[0].place} and following: ' if records else ''
-      warn(place + text)
+      messages.note(place + text)
 
   def warn_of_rows(self, num_examples, tolerance):
     """Prints what is true of some of the examples, if it is of any."""
     of_all = f'of {num_examples} example{"s" * (num_examples != 1)}'
     if self.not_converged.count:
-      warn(
+      messages.note(
         f'{self.not_converged.count} {of_all} did not meet '
         f'--tolerance={tolerance:g}{self.not_converged.where()}. More '
         '--num_steps may.'
@@ -86,7 +79,7 @@ class Notes(object):
       has, its = 'has', 'its'
       if self.near_baseline.count > 1:
         has, its = 'have', 'their'
-      warn(
+      messages.note(
         f'{self.near_baseline.count} {of_all} {has} an output nearly that of '
         f'{its} baseline, so that {its} attributions cancel or are rounding, '
         f'and mean little{self.near_baseline.where()}. Another baseline tells '
@@ -103,10 +96,12 @@ class Notes(object):
     """
     for key, count in sorted(self._unknown_counts.items()):
       texts = list(self._unknown_examples[key])
-      warn(vocabularies.described(key, count, texts, known[key], _REMEDIES))
+      messages.note(
+        vocabularies.described(key, count, texts, known[key], _REMEDIES)
+      )
     for (key, text), count in sorted(missing_texts.items()):
       if key not in known:  # Of others it has been said, or it is an entry.
-        warn(
+        messages.note(
           f'Feature {key!r}: {count} cell{"s" * (count != 1)} with the text '
           f'{text!r}, read as a category like any other. If it stands for a '
           f"missing value, say --missing='{text}'."
@@ -123,7 +118,7 @@ class Notes(object):
     others = absent.other_keys(known) if absent.keys else []
     for key in absent.keys:
       close = difflib.get_close_matches(key, others, n=1)
-      warn(
+      messages.note(
         f'Feature {key!r}: no value in any of the {num_examples} examples. '
         + (
           f'The model does not read {close[0]!r}, which they have: rename it.'
@@ -140,7 +135,7 @@ class Notes(object):
       counts: {class id: number of examples that it was explained for}.
     """
     if len(labels) == 2 and len(counts) == 2:
-      warn(
+      messages.note(
         f'--targets=predicted explains {labels[0]!r} in {counts[0]} rows and '
         f'{labels[1]!r} in {counts[1]}: what speaks for one class has the '
         f'opposite sign in the rows of the other. --targets={labels[1]} '

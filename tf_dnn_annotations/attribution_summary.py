@@ -4,6 +4,8 @@ import collections
 
 import numpy as np
 
+from tf_dnn_annotations import plain_text
+
 _BAR_WIDTH = 30
 _MAX_BARS = 40
 # Of a share of the change that is not accounted for, when to say what to do.
@@ -82,7 +84,10 @@ class AttributionSummary(object):
       'Mean absolute attribution of each feature'
       + (f', in {unit}' if unit else '')
     ]
-    shown = list(means.items())[:_MAX_BARS]
+    shown = [
+      (plain_text.escaped(key), mean)
+      for key, mean in list(means.items())[:_MAX_BARS]
+    ]
     rest = list(means.values())[_MAX_BARS:]
     key_width = max(len(key) for key, _ in shown)
     number_width = max(len(f'{mean:.4g}') for _, mean in shown)

@@ -1,28 +1,58 @@
 """The command line: `tf_dnn_annotations inspect` and `... attribute`.
 
 Exit codes: 0, done; 1, the SavedModel or the files cannot be used; 2, the
-command line is wrong; 130, interrupted.
+command line is wrong; 130, interrupted by Ctrl-C; 128 and the number of another
+signal that asks for the end, such as 143 for SIGTERM.
+
+Either the output has its name, and from then on no signal ends the run, or a
+run that is ended leaves no file.
 """
 
+import functools
 import os
+import signal
 import sys
 import tempfile
 import traceback
 import warnings
 
-from absl import app
+from tf_dnn_annotations import interrupts
+from tf_dnn_annotations import messages
+from tf_dnn_annotations import pending_file
 
-from tf_dnn_annotations import cli_parser
+# Nothing else up here: what is loaded before `interrupts.install` cannot be
+# interrupted with an exit code of ours.
 
-_OK, _BAD_DATA, _INTERRUPTED = 0, 1, 130
+# How the lines of code begin that a refusal may end with.
+_CODE = '\n    import tf_dnn_annotations'
+_OK, _BAD_DATA = 0, 1
 
 
 def run():
   """Runs the command that `sys.argv` tells, and exits."""
-  if sys.stdout:
-    # A label may hold what the terminal's encoding has no character for.
-    sys.stdout.reconfigure(errors='backslashreplace')
-  app.run(main, flags_parser=cli_parser.parsed)
+  messages.open_standard_files()
+  # Its own number, since the other is elsewhere while TensorFlow is loaded.
+  interrupts.install(functools.partial(_end, os.dup(2)))
+  from absl import app
+
+  from tf_dnn_annotations import cli_parser
+
+  try:
+    app.run(main, flags_parser=cli_parser.parsed)
+  except OSError as error:  # Of help or the version, for a full disk.
+    messages.error(f'{messages.PROGRAM}: error: {error}')
+    sys.exit(_BAD_DATA)
+
+
+def _end(stderr, number):
+  """Cleans up after a signal, in whatever state the process is."""
+  pending_file.discard_all()
+  # Over the progress bar.
+  start = '\r\x1b[K' if os.isatty(stderr) else ''
+  by = '' if number == signal.SIGINT else f' by {signal.Signals(number).name}'
+  # Not by sys.stderr, which the main thread may hold.
+  text = f'{start}{messages.PROGRAM}: interrupted{by}\n'
+  os.write(stderr, text.encode('ascii'))
 
 
 def main(arguments):
@@ -38,19 +68,13 @@ def main(arguments):
     if not arguments.debug:
       _silence_tensorflow()
     _command(arguments.command)(arguments)
-    sys.stdout.flush()
-  except KeyboardInterrupt:
-    print(f'{cli_parser.PROGRAM}: interrupted', file=sys.stderr)
-    return _INTERRUPTED
-  except BrokenPipeError:
-    # What reads our output, `head` say, has enough. Python would complain when
-    # it closes stdout at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    interrupts.finish()
   except Exception as error:  # One line for a person, whatever it was.
+    interrupts.finish()
     if arguments.debug:
-      traceback.print_exc()
-    program = f'{cli_parser.PROGRAM} {arguments.command}'
-    print(f'{program}: error: {_line(error)}', file=sys.stderr)
+      messages.error(traceback.format_exc().rstrip('\n'))
+    program = f'{messages.PROGRAM} {arguments.command}'
+    messages.error(f'{program}: error: {_line(error)}')
     return _BAD_DATA
   return _OK
 
@@ -70,12 +94,14 @@ def _command(name):
 
 def _line(error):
   """Returns what an exception says, in a line and in terms of the flags."""
+  from tf_dnn_annotations import cli_parser
+
   if isinstance(error, OSError) and error.strerror:
     text = f'{error.filename or ""}: {error.strerror}'.lstrip(': ')
   else:
     # The errors of TensorFlow have a message without the graph's tracebacks.
     text = str(getattr(error, 'message', error))
-    if '\n    ' not in text:  # Lines of code are left as they are.
+    if _CODE not in text:  # Lines of code are left as they are.
       text = ' '.join(text.split())
     text = cli_parser.in_flags(text)
   if isinstance(error, (ValueError, TypeError, OSError)):
@@ -91,11 +117,11 @@ def _silence_tensorflow():
   # What TensorFlow's libraries log while they are loaded keeps to no level, and
   # does not go through Python.
   stderr = os.dup(2)
-  with tempfile.TemporaryFile() as log:
+  with _temporary_file() as log:
     try:
       os.dup2(log.fileno(), 2)
       import tensorflow.compat.v1 as tf
-    except BaseException:
+    except Exception:
       log.seek(0)
       os.write(stderr, log.read())
       raise
@@ -103,3 +129,10 @@ def _silence_tensorflow():
       os.dup2(stderr, 2)
       os.close(stderr)
   tf.logging.set_verbosity(tf.logging.ERROR)
+
+
+def _temporary_file():
+  try:
+    return tempfile.TemporaryFile()
+  except OSError:  # There is no room, or nowhere to write.
+    return open(os.devnull, 'w+b')

@@ -9,11 +9,12 @@ from absl.flags import argparse_flags
 
 import tf_dnn_annotations
 from tf_dnn_annotations import attribution_files
+from tf_dnn_annotations import messages
+from tf_dnn_annotations import plain_text
 from tf_dnn_annotations import suggestions
 
 # Nothing here may load TensorFlow: see cli.py.
 
-PROGRAM = 'tf_dnn_annotations'
 COMMANDS = ('inspect', 'attribute')
 USAGE_ERROR = 2  # The exit code.
 
@@ -38,6 +39,9 @@ A first look:
       --examples='data/*.csv' --output=attributions.csv
 
 `tf_dnn_annotations COMMAND --help` tells the flags of a command.
+
+Exit codes: 0, done; 1, a model, a file or an argument does not fit; 2, the
+command line is wrong; 130, interrupted; 128 + n, ended by the signal n.
 """
 
 _INSPECT = """\
@@ -64,6 +68,7 @@ A row has:
   baseline_output  the same at the baseline; the mean if there are several
   gap              output - baseline_output - the sum of the attributions
   attributions     one number each; in CSV, columns attributions.<name>
+In CSV, a label that begins with = + - or @ has an apostrophe before it.
 
 Examples:
   tf_dnn_annotations attribute export/1700000000 \\
@@ -139,23 +144,45 @@ class _Parser(argparse_flags.ArgumentParser):
       f'{self.prog}: error: {message}{end} See {self.prog} --help.\n',
     )
 
+  def _print_message(self, message, file=None):
+    # argparse writes all through this; it would fail where nobody reads.
+    if message:
+      messages.write(file or sys.stderr, plain_text.escaped_lines(message))
+
+
+class _Version(argparse.Action):
+  """Prints the version and how exact sums are computed, and exits."""
+
+  def __init__(self, **kwargs):
+    super().__init__(nargs=0, **kwargs)
+
+  def __call__(self, parser, namespace, values, option_string=None):
+    # Not sooner, since it loads numpy and the library.
+    from tf_dnn_annotations import path_sweep
+
+    why_not = path_sweep.why_not_built()
+    how = f'numpy; {why_not}' if why_not else 'compiled'
+    messages.show(
+      f'{messages.PROGRAM} {tf_dnn_annotations.__version__} (exact sums: {how})'
+    )
+    parser.exit()
+
 
 def _parser():
   parser = _Parser(
-    prog=PROGRAM,
+    prog=messages.PROGRAM,
     usage='%(prog)s COMMAND EXPORT_DIR [flags]',
     description=_DESCRIPTION,
     epilog=_EPILOG,
   )
   parser.add_argument(
     '--version',
-    action='version',
-    version=f'{PROGRAM} {tf_dnn_annotations.__version__}',
-    help='show the version and exit',
+    action=_Version,
+    help='show the version, and whether exact sums are compiled, and exit',
   )
   # The epilog lists them, more legibly than argparse would.
   commands = parser.add_subparsers(
-    prog=PROGRAM, dest='command', help=argparse.SUPPRESS
+    prog=messages.PROGRAM, dest='command', help=argparse.SUPPRESS
   )
 
   inspect = commands.add_parser(
@@ -218,7 +245,7 @@ def _add_attribute_flags(parser):
     type=_output_path,
     help=(
       f'file to write, *{", *".join(attribution_files.EXTENSIONS)}; it '
-      'appears when complete'
+      'appears when complete, and replaces a file or a link of that name'
     ),
   )
   files.add_argument(

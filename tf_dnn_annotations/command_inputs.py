@@ -4,11 +4,11 @@ import collections
 import difflib
 import os
 
-from tf_dnn_annotations import attribution_notes
 from tf_dnn_annotations import cli_parser
 from tf_dnn_annotations import csv_cells
 from tf_dnn_annotations import example_files
 from tf_dnn_annotations import input_files
+from tf_dnn_annotations import messages
 from tf_dnn_annotations import rejected_rows
 
 # What the error of one example ends with.
@@ -51,7 +51,7 @@ def csv_format_of(model, arguments):
     _allowed_missing(model, arguments.allow_missing),
     model.required_features,
     model.unread_features,
-    attribution_notes.warn,
+    messages.note,
   )
 
 

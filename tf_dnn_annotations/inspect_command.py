@@ -5,6 +5,8 @@ import sys
 
 from tf_dnn_annotations import annotated_model
 from tf_dnn_annotations import column_descriptions
+from tf_dnn_annotations import messages
+from tf_dnn_annotations import plain_text
 
 
 def run(arguments):
@@ -21,14 +23,15 @@ def run(arguments):
     arguments.export_dir, arguments.trust_model
   ) as model:
     if arguments.json:
-      print(_json(_description(model)))
-      return
-    print(_report(arguments.export_dir, model))
+      text = _json(_description(model))
+    else:
+      text = _report(arguments.export_dir, model)
+  messages.show(text)
 
 
 def _json(value):
   """Returns the JSON text of a value; stdout has all its characters."""
-  text = json.dumps(value, indent=2, ensure_ascii=False)
+  text = plain_text.json_text(json.dumps(value, indent=2, ensure_ascii=False))
   try:
     text.encode(sys.stdout.encoding or 'utf-8')
   except UnicodeEncodeError:
@@ -119,7 +122,11 @@ def _features(features):
 def _also_parsed(model):
   """Returns a line on what tf.Examples hold besides the features."""
   keys = sorted(set(model.example_features) - set(model.features))
-  return f'\n  also parsed of tf.Examples: {", ".join(keys)}' if keys else ''
+  if not keys:
+    return ''
+  return '\n' + plain_text.escaped(
+    f'  also parsed of tf.Examples: {", ".join(keys)}'
+  )
 
 
 def _shortened(labels, most=12):
@@ -139,6 +146,8 @@ def _values(feature):
 
 def _table(rows):
   """Returns rows of str as lines with the cells below each other."""
+  # A line feed in a name is not one of the table.
+  rows = [[plain_text.escaped(cell) for cell in row] for row in rows]
   widths = [max(map(len, cells)) for cells in zip(*rows)]
   return '\n'.join(
     '  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()

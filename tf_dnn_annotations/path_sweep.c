@@ -245,6 +245,9 @@ INLINE void set_slope(Layer *layer, int64_t unit, double slope) {
 
 int path_sweep_interface(void) { return INTERFACE; }
 
+/* That it is what path_sweep.py takes it for, also if nobody raised the above. */
+int path_sweep_problem_bytes(void) { return sizeof(Problem); }
+
 /* Returns the bytes of the widest vectors that the processor has. */
 int path_sweep_vector_bytes(void) {
 #ifdef HAS_WIDER_VECTORS

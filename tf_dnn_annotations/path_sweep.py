@@ -17,7 +17,10 @@ import warnings
 
 import numpy as np
 
+from tf_dnn_annotations import compiled_library
+
 LIBRARY = '_path_sweep.so'
+_MISSING = 'the compiled library is missing'
 
 # As in path_sweep.c.
 _INTERFACE = 2
@@ -53,24 +56,16 @@ class _Problem(ctypes.Structure):
 
 @functools.lru_cache(maxsize=None)
 def _library():
-  """Returns the library, None if it was not built.
-
-  Warns:
-    RuntimeWarning: it was built from another version of path_sweep.c.
-  """
+  """Returns (the library or None, why there is none)."""
   path = pathlib.Path(__file__).with_name(LIBRARY)
   try:
-    library = ctypes.CDLL(str(path))
-  except OSError:
-    return None
-  if getattr(library, 'path_sweep_interface', lambda: None)() != _INTERFACE:
-    warnings.warn(
-      f'{str(path)!r} was built from another version and is not used: exact '
-      'sums take several times as long. Install tf_dnn_annotations again.',
-      RuntimeWarning,
-      stacklevel=2,
+    library = compiled_library.load(
+      str(path), 'path_sweep', _INTERFACE, ctypes.sizeof(_Problem)
     )
-    return None
+  except FileNotFoundError:
+    return None, _MISSING
+  except OSError as error:
+    return None, f'the compiled library does not fit: {error}'
   library.path_sweep_vector_bytes.argtypes = []
   library.path_sweep_vector_bytes.restype = ctypes.c_int
   library.path_sweep_integrate.argtypes = [
@@ -82,17 +77,35 @@ def _library():
     ctypes.c_void_p,
   ]
   library.path_sweep_integrate.restype = ctypes.c_int
-  return library
+  return library, ''
 
 
+@functools.lru_cache(maxsize=None)
 def is_built():
-  """Whether there is the library, without which nothing here can be called."""
-  return _library() is not None
+  """Whether there is the library, without which nothing here can be called.
+
+  Warns:
+    RuntimeWarning: there is one that does not fit and is not used.
+  """
+  library, why_not = _library()
+  if library is None and why_not != _MISSING:
+    warnings.warn(
+      f'{why_not}. Exact sums take several times as long. Install '
+      'tf_dnn_annotations again.',
+      RuntimeWarning,
+      stacklevel=2,
+    )
+  return library is not None
+
+
+def why_not_built():
+  """Returns why there is no library that can be used; '' if there is one."""
+  return _library()[1]
 
 
 def vector_bytes():
   """Returns the bytes of the widest vectors that the processor computes."""
-  return _library().path_sweep_vector_bytes()
+  return _library()[0].path_sweep_vector_bytes()
 
 
 class PathSweep(object):
@@ -339,7 +352,7 @@ class PathSweep(object):
     integrals = np.empty((num_rows, num_targets, units))
     num_regions = np.empty(num_rows, np.int64)
     # This leaves the interpreter's lock meanwhile.
-    failed = _library().path_sweep_integrate(
+    failed = _library()[0].path_sweep_integrate(
       problem,
       _address(start),
       _address(end),
