@@ -35,6 +35,8 @@ _PACKAGE = os.path.dirname(os.path.abspath(tfda.__file__)) + os.sep
 _OWN_TYPES = (ValueError, TypeError, OSError)
 # A terminal does more than show these.
 _CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]')
+# The same in JSON.
+_ODD = re.compile(r'\\[^"\\]|[^\n -~]')
 _ERROR_LINE = re.compile(cli_parser.PROGRAM + r' \w+: error: (.*)')
 
 
@@ -104,8 +106,8 @@ def report(export_dir, base):
     is_done, stdout = _command(found, 'inspect', export_dir, '--json')
     if is_done:
       found.told = json.loads(stdout)
-      # As a person sees it.
-      _command(found, 'inspect', export_dir)
+      if _ODD.search(stdout):  # As a person would see it.
+        _command(found, 'inspect', export_dir)
     _attribute(found, export_dir, base)
     if is_done and 'default' in found.results:
       _by_element(found, export_dir, base, directory)
