@@ -94,7 +94,9 @@ def make(directory):
     ]
     for key, column in contrib['features'].items()
   }
-  made.append(_copied('contrib', _TESTDATA / 'contrib_saved_model', rows, directory))
+  made.append(
+    _copied('contrib', _TESTDATA / 'contrib_saved_model', rows, directory)
+  )
   if tf.__version__ >= '2':
     rows = _parsed_golden()
     made.append(_copied('golden', make_golden.SAVED_MODEL, rows, directory))
@@ -224,6 +226,8 @@ def _parsed_golden():
   for record in list(tf.io.tf_record_iterator(make_golden.EXAMPLES))[:5]:
     features = tf.train.Example.FromString(record).features.feature
     for key, feature in features.items():
-      values = getattr(feature, feature.WhichOneof('kind') or 'bytes_list').value
+      values = getattr(
+        feature, feature.WhichOneof('kind') or 'bytes_list'
+      ).value
       rows[key].append(list(values))
   return dict(rows)

@@ -260,7 +260,9 @@ def _numbers(arguments):
     return
   end = time.monotonic() + 60 * arguments.minutes
   number = arguments.first
-  while arguments.mutants is None or number < arguments.first + arguments.mutants:
+  while (
+    arguments.mutants is None or number < arguments.first + arguments.mutants
+  ):
     if arguments.mutants is None and time.monotonic() > end:
       return
     yield number

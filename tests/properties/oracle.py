@@ -377,7 +377,7 @@ def same(one, other, rounding=1e-5):
     return False
   if one.dtype.kind not in 'fiu' or other.dtype.kind not in 'fiu':
     return bool(np.all(one == other))
-  one, other = np.float64(one), np.float64(other)
+  one, other = (value.astype(np.float64) for value in (one, other))
   scale = np.max(np.abs(one[np.isfinite(one)]), initial=1.0)
   return np.allclose(one, other, rtol=0, atol=rounding * scale, equal_nan=True)
 
@@ -399,4 +399,3 @@ def _tensor_names(info):
       info.coo_sparse.dense_shape_tensor_name,
     ]
   return [info.name]
-

@@ -1,4 +1,4 @@
-"""What the reader says of a SavedModel: its commands' output and its numbers."""
+"""What the reader says of a SavedModel: its words and its numbers."""
 
 import ast
 import collections
