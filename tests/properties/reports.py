@@ -37,6 +37,9 @@ _OWN_TYPES = (ValueError, TypeError, OSError)
 _CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]')
 # The same in JSON.
 _ODD = re.compile(r'\\[^"\\]|[^\n -~]')
+# What TensorFlow's libraries log. The command would silence them if it were to
+# load TensorFlow itself.
+_LOG_LINE = re.compile(r'\d{4}-\d\d-\d\d [\d:.]+: [IWE] ')
 _ERROR_LINE = re.compile(cli_parser.PROGRAM + r' \w+: error: (.*)')
 
 
@@ -266,6 +269,11 @@ def _command(found, *arguments):
 
 def _of_command(code, stdout, stderr, is_json):
   """Returns the `Outcome` of a command that failed, else None."""
+  stderr = ''.join(
+    line
+    for line in stderr.splitlines(keepends=True)
+    if not _LOG_LINE.match(line)
+  )
   text = stderr if is_json else stdout + stderr
   if 'Traceback (most recent' in stderr:
     return Outcome(RAW, f'command: traceback: {stderr[-300:]}')
