@@ -1,9 +1,9 @@
 """Random models and rows: attributions are those of float64, or close enough.
 
 Each example exports a model by the annotated and by the ordinary estimator; see
-`exports` for what is expected. A failure prints the model, the smallest that
-hypothesis finds, and how to have it again. With PROPERTIES_EXAMPLES=1000 in the
-environment there are so many examples, and others each time.
+`exports` for what is expected. A failure prints the model and how to have it
+again. With PROPERTIES_EXAMPLES=1000 in the environment there are so many
+examples, others each time, and hypothesis looks for the smallest that fails.
 """
 
 import warnings

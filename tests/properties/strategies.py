@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 import tensorflow.compat.v1 as tf
 from tensorflow.python.feature_column import feature_column_v2 as fc_v2
 
-# How many examples a test takes, if not the few of `make test`, which are the
-# same each time.
+# How many examples a test takes, if not the few of `make test`. Those are the
+# same each time, and one that fails is not made smaller, which takes minutes.
 _NUM_EXAMPLES = os.getenv('PROPERTIES_EXAMPLES')
 
 
 def settings(num_examples):
   """Returns the settings of a test that takes a few examples in `make test`."""
+  phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
   return hypothesis.settings(
+    phases=list(hypothesis.Phase) if _NUM_EXAMPLES else phases,
     max_examples=int(_NUM_EXAMPLES or num_examples),
     derandomize=_NUM_EXAMPLES is None,
     deadline=None,  # The first of a kind loads what the others have loaded.
