@@ -228,7 +228,7 @@ def feed(inputs, rows):
     if key not in rows:
       fed[info.name] = network_export.examples(**rows)
       continue
-    width = max(1, max(map(len, rows[key])))
+    width = max(map(len, rows[key]))
     if info.WhichOneof('encoding') == 'coo_sparse':
       sparse, values = info.coo_sparse, rows[key]
       places = [(i, j) for i, row in enumerate(values) for j in range(len(row))]

@@ -10,6 +10,8 @@ from tests.properties import reports
 _PREDICTED = ('logits', 'probabilities', 'predictions', 'class_ids', 'classes')
 # An element that is called by its number, or by its place in a tensor.
 _NUMBERED = re.compile(r'(?s).*\[[\d,]*\]$')
+# What is in no vocabulary is the rest, whatever the vocabulary is.
+_REST = re.compile(r'(?s).*\[not in vocabulary')
 # What 'auto' allows itself, relative to a row's attributions, and more.
 _TOLERANCE = 3e-3
 _ROUNDING = 1e-4
@@ -262,8 +264,12 @@ def _wrong_elements(found, oracle, expected):
     )
     for i in range(now.shape[1]):
       name = next(names)
-      if not is_comparable or '[' not in name or _NUMBERED.match(name):
+      if '[' not in name or _NUMBERED.match(name) or _REST.match(name):
         continue
-      place = places.get(name)
-      if not np.array_equal(now[:, i], place is not None and before[:, place]):
+      if not is_comparable:
+        continue
+      was_named = np.zeros(len(now), bool)
+      if name in places:
+        was_named = before[:, places[name]]
+      if not np.array_equal(now[:, i], was_named):
         yield f'element {i} of {column} is not {name!r}'

@@ -44,7 +44,7 @@ class Oracle(object):
       base: `bases.Base`, whose rows it is to predict.
 
     Raises:
-      NoOracle: it cannot be loaded.
+      NoOracle: it cannot be loaded, or its columns not computed.
     """
     self._base = base
     self._graph = tf.Graph()
@@ -59,23 +59,28 @@ class Oracle(object):
       self._session.close()
       raise NoOracle(f'load: {error}') from error
     self._feed, self.predictions = None, None
-    self._predict()
     self.contradictions = []
-    self._read_annotations()
+    try:
+      self._predict()
+      self._read_annotations()
+    except NoOracle:
+      self._session.close()
+      raise
 
   def close(self):
     self._session.close()
 
   def _predict(self):
-    signature = self._meta_graph.signature_def.get('predict')
+    signatures = self._meta_graph.signature_def
     self.is_random, self._tensors = False, {}
-    if signature is None:
-      return
     try:
-      self._feed = self._fed(signature.inputs)
+      if 'predict' not in signatures:
+        self._feed = self._fed(signatures[names.SIGNATURE].inputs)
+        return
+      self._feed = self._fed(signatures['predict'].inputs)
       self._tensors = {
         name: self._graph.get_tensor_by_name(info.name)
-        for name, info in signature.outputs.items()
+        for name, info in signatures['predict'].outputs.items()
       }
       self.predictions, again = (
         self._session.run(self._tensors, self._feed) for _ in range(2)
@@ -134,11 +139,12 @@ class Oracle(object):
     features = told[names.UNPROCESSED_FEATURES_OUTPUT]
     self.feature_keys = self._walked(features)
     self._read_logits(outputs)
+    if self._feed is None:
+      raise NoOracle('the rows cannot be fed')
     try:
-      self.values = self._session.run(self.columns, self._feed or {})
+      self.values = self._session.run(self.columns, self._feed)
     except Exception as error:
-      self.values = None
-      self.contradictions.append(f'columns cannot be computed: {error}')
+      raise NoOracle(f'columns: {error}') from error
     self._read_descriptions()
 
   def _collection(self, kind):
@@ -247,7 +253,7 @@ class Oracle(object):
         continue
       if keys != list(self.feature_keys[name]):
         self.contradictions.append(f'{name}: reads {keys}')
-      if self.values and width != np.shape(self.values[name])[-1]:
+      if width != np.shape(self.values[name])[-1]:
         self.contradictions.append(f'{name}: is {width} wide')
 
   def outputs(self, output):
