@@ -105,7 +105,7 @@ class Oracle(object):
         feed[sparse.indices_tensor_name] = np.int64(places).reshape(-1, 2)
         feed[sparse.values_tensor_name] = flat
         feed[sparse.dense_shape_tensor_name] = np.int64([len(rows), width])
-      elif info.dtype == tf.string.as_datatype_enum and len(inputs) == 1:
+      elif key not in self._base.rows:
         feed[info.name] = self._base.examples
       else:
         feed[info.name] = self._base.rows[key]
