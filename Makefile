@@ -1,7 +1,7 @@
 # Each target makes its own virtual environment in .venv, once; see
 # tools/find_python for which Python is taken. PYTHON=<command> takes another.
 
-.PHONY: help demo test test-others bench lint format clean
+.PHONY: help demo test test-others fuzz bench lint format clean
 
 VENV = .venv
 C = $(wildcard tf_dnn_annotations/*.[ch])
@@ -24,6 +24,8 @@ help:
 	@echo 'make test    all tests, on TensorFlow 2.15, or 2.21 from Python 3.12'
 	@echo 'make test-others'
 	@echo '             tests on TensorFlow 1.15 to 2.21: see noxfile.py'
+	@echo 'make fuzz MINUTES=20 SEED=1'
+	@echo '             spoilt SavedModels: counts what becomes of them'
 	@echo 'make bench   speed, error and memory, ours and of other libraries'
 	@echo 'make lint    ruff, as linter and as formatter that changes nothing'
 	@echo 'make format  ruff, changing files'
@@ -41,6 +43,13 @@ test-others: $(VENV)/.tests
 	$(VENV)/bin/python -m nox --sessions tf115 tf211 tf221 modern \
 	  tf216 newest
 
+# Exits with an error if a number was silently wrong, say: see docs/fuzzing.md.
+MINUTES = 20
+SEED = 1
+fuzz: $(VENV)/.tests
+	$(VENV)/bin/python -m tests.properties.fuzz --minutes=$(MINUTES) \
+	  --seed=$(SEED) $(FUZZ_FLAGS)
+
 # BENCH_FLAGS=--quick sees that it runs.
 bench: .venv-bench/.runs
 	.venv-bench/bin/python -m benchmarks.bench $(BENCH_FLAGS)
@@ -55,7 +64,7 @@ format: $(VENV)/.tests
 
 clean:
 	rm -rf $(VENV) .venv-bench .nox build dist *.egg-info .pytest_cache \
-	  .ruff_cache penguins_demo
+	  .ruff_cache .hypothesis fuzz penguins_demo
 	rm -f tf_dnn_annotations/_path_sweep.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

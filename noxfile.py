@@ -75,7 +75,7 @@ def _session(name, pythons, requirements, tests, without_dependencies=()):
     name: of the session.
     pythons: list of versions of Python, of which the first found is taken.
     requirements: arguments of `pip install`.
-    tests: names of test files; () for all of them.
+    tests: names of test files in tests/, without .py; () for all of them.
     without_dependencies: packages installed without what they ask for.
   """
   found = subprocess.run(
@@ -120,7 +120,10 @@ _session(
   ['3.7'],
   ['--requirement', 'requirements/tf115.txt'],
   sorted(
-    {path.stem for path in (_ROOT / 'tests').glob('*_test.py')}
+    {
+      path.relative_to(_ROOT / 'tests').with_suffix('').as_posix()
+      for path in (_ROOT / 'tests').rglob('*_test.py')
+    }
     - set(_NOT_ON_TF115)
   ),
 )

@@ -11,7 +11,13 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
-_PACKAGES = ('tf_dnn_annotations', 'tests', 'examples', 'benchmarks')
+_PACKAGES = (
+  'tf_dnn_annotations',
+  'tests',
+  'tests/properties',
+  'examples',
+  'benchmarks',
+)
 
 Rule = collections.namedtuple(
   'Rule', ['kind', 'name', 'srcs', 'deps', 'data', 'main']
@@ -55,7 +61,9 @@ def _label(package, target, from_package):
   """Returns the shortest label of a target, as seen from a package."""
   if package == from_package:
     return f':{target}'
-  return f'//{package}' if target == package else f'//{package}:{target}'
+  if target == package.split('/')[-1]:
+    return f'//{package}'
+  return f'//{package}:{target}'
 
 
 def _imported(tree):
@@ -82,18 +90,20 @@ def _lazily_imported(tree):
 
 def _expected_deps(path):
   """Returns the labels of what the file at `path` imports of this project."""
-  package = path.parent.name
+  package = path.parent.relative_to(_ROOT).as_posix()
   tree = ast.parse(path.read_text('utf-8'))
   deps = {_label(package, module, package) for module in _lazily_imported(tree)}
   for module, name in _imported(tree):
     parts = (module if name is None else f'{module}.{name}').split('.')
-    if parts[0] not in _PACKAGES:
+    inner = '/'.join(parts[:2])
+    source = inner if inner in _PACKAGES else parts[0]
+    if source not in _PACKAGES:
       continue
-    is_module = (
-      len(parts) > 1 and (_ROOT / parts[0] / f'{parts[1]}.py').exists()
-    )
+    target = (parts[source.count('/') + 1 :] or [''])[0]
     # What is no module is a name that the package itself gives.
-    deps.add(_label(parts[0], parts[1] if is_module else parts[0], package))
+    if not (_ROOT / source / f'{target}.py').exists():
+      target = source.split('/')[-1]
+    deps.add(_label(source, target, package))
   return deps
 
 
@@ -150,7 +160,7 @@ class BuildFilesTest(parameterized.TestCase):
     # that a pass.
     silent = [
       path.name
-      for path in _files('tests')
+      for path in _files('tests') + _files('tests/properties')
       if path.name.endswith('_test.py')
       and "\nif __name__ == '__main__':\n" not in path.read_text('utf-8')
     ]

@@ -76,7 +76,9 @@ def export(
   )
   checkpoint = write_checkpoint(dict(variables or {}, **_variables(network)))
   export_dir = estimator.export_saved_model(
-    new_dir(), _receiver_fn(columns, receiver), checkpoint_path=checkpoint
+    new_dir(),
+    receiver_fn(tf.feature_column.make_parse_example_spec(columns), receiver),
+    checkpoint_path=checkpoint,
   )
   return tf.compat.as_str_any(export_dir)
 
@@ -101,10 +103,15 @@ def edited_copy(export_dir, edit_fn):
   return copy
 
 
-def _receiver_fn(columns, receiver):
+def receiver_fn(spec, receiver):
+  """Returns a serving_input_receiver_fn.
+
+  Args:
+    spec: {feature key: tf.io feature}.
+    receiver: as in `export`.
+  """
   if callable(receiver):
     return receiver
-  spec = tf.feature_column.make_parse_example_spec(columns)
   if receiver == 'examples':
     return tf.estimator.export.build_parsing_serving_input_receiver_fn(spec)
 

@@ -28,6 +28,19 @@ def _float32_values(array):
   return np.asarray(np.asarray(array, np.float32), np.float64)
 
 
+def _exp(z):
+  # Of what is below 0: the rest would overflow, and is not taken.
+  return np.exp(np.minimum(z, 0))
+
+
+def _expm1(z):
+  return np.expm1(np.minimum(z, 0))
+
+
+# Of self-normalizing networks, Klambauer et al., 2017, equation 2.
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
 # Name: (function, derivative, where the derivative jumps or None for a smooth
 # one, a bound of the second derivative elsewhere).
 _ACTIVATIONS = {
@@ -48,12 +61,24 @@ _ACTIVATIONS = {
   'tanh': (np.tanh, lambda z: 1 - np.tanh(z) ** 2, None, 0.77),
   'sigmoid': (_sigmoid, lambda z: _sigmoid(z) * (1 - _sigmoid(z)), None, 0.1),
   'elu': (
-    lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-    lambda z: np.where(z > 0, 1.0, np.exp(np.minimum(z, 0))),
+    lambda z: np.where(z > 0, z, _expm1(z)),
+    lambda z: np.where(z > 0, 1.0, _exp(z)),
     None,
     1,
   ),
   'softplus': (_softplus, _sigmoid, None, 0.25),
+  'selu': (
+    lambda z: _SELU_SCALE * np.where(z > 0, z, _SELU_ALPHA * _expm1(z)),
+    lambda z: _SELU_SCALE * np.where(z > 0, 1.0, _SELU_ALPHA * _exp(z)),
+    None,
+    1.8,
+  ),
+  'softsign': (
+    lambda z: z / (1 + np.abs(z)),
+    lambda z: (1 + np.abs(z)) ** -2,
+    None,
+    2,
+  ),
   'swish': (
     lambda z: z * _sigmoid(z),
     lambda z: _sigmoid(z) * (1 + z * (1 - _sigmoid(z))),
