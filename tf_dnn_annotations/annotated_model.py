@@ -299,6 +299,7 @@ class AnnotatedModel(object):
 
   def _prediction_tensor(self, predict):
     """Returns the tensor [batch] of the indices of the predicted outputs."""
+    self._predicts_largest = True
     if self.kind == 'regressor' or 'class_ids' not in predict:
       return tf.argmax(self._outputs['logits'], axis=-1)
     class_ids = predict['class_ids']
@@ -308,6 +309,10 @@ class AnnotatedModel(object):
         f'for each row, and is {class_ids.dtype.name} of shape '
         f'{class_ids.shape}'
       )
+    # Where it is the index of the largest logit, that is known of the logits.
+    self._predicts_largest = annotation_checks.is_largest(
+      class_ids, self._found.logits
+    )
     return class_ids[:, 0]
 
   def _required_features(self, parsers):
@@ -425,9 +430,7 @@ class AnnotatedModel(object):
         for key in (unknown.vocabularies if unknown else ())
       },
       'columns': self._side_by_side,
-      'path': self._path_tensors,
-      'outputs': self._outputs[output],
-      'predicted': self._predicted,
+      **self._fetches(output),
     }
     fetched = self._runner.run_rows(fetches, feed, first)
     if unknown:
@@ -441,12 +444,17 @@ class AnnotatedModel(object):
       'the value of column',
       first,
     )
-    points = Points(
-      columns, fetched['path'], fetched['outputs'], fetched['predicted']
-    )
+    points = _points(columns, fetched)
     model_points.check_no_overflow(points, first)
     self._check_predicted(points.predicted)
     return points
+
+  def _fetches(self, output):
+    """Returns what `_points` takes of the model."""
+    fetches = {'path': self._path_tensors, 'outputs': self._outputs[output]}
+    if output != 'logits' or not self._predicts_largest:
+      fetches['predicted'] = self._predicted
+    return fetches
 
   def _check_predicted(self, ids):
     if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_outputs:
@@ -468,7 +476,7 @@ class AnnotatedModel(object):
     """Computes the outputs of processed columns [n, width of all columns]."""
     self._runner.check_open()
     chunk = max_rows or self.rows_a_call
-    fetches = [self._path_tensors, self._outputs[output], self._predicted]
+    fetches = self._fetches(output)
     parts = []
     for first in range(0, max(len(columns), 1), chunk):
       rows = columns[first : first + chunk]
@@ -476,7 +484,7 @@ class AnnotatedModel(object):
         self._found.columns[name]: rows[:, part]
         for name, part in self.column_slices.items()
       }
-      parts.append(Points(rows, *self._runner.run(fetches, feed)))
+      parts.append(_points(rows, self._runner.run(fetches, feed)))
       model_points.check_no_overflow(parts[-1], first)
     return model_points.joined(parts)
 
@@ -583,6 +591,14 @@ class AnnotatedModel(object):
 
   def __exit__(self, *exc_info):
     self.close()
+
+
+def _points(columns, fetched):
+  """Returns the `Points` of columns and of what was fetched of the model."""
+  predicted = fetched.get('predicted')
+  if predicted is None:
+    predicted = np.argmax(fetched['outputs'], axis=1)
+  return Points(columns, fetched['path'], fetched['outputs'], predicted)
 
 
 def _feature(key, tensor):

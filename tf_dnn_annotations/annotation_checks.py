@@ -76,6 +76,30 @@ def check_inputs(signatures):
     )
 
 
+def is_largest(class_ids, logits):
+  """Whether a tensor is known to be the index of the largest logit.
+
+  Args:
+    class_ids: integer `Tensor` [batch, 1].
+    logits: `Tensor` [batch, num_logits]; of a single one, the other is 0.
+  """
+  tensor = class_ids
+  while tensor.op.type in _IDENTITIES + ('ExpandDims',):
+    tensor = tensor.op.inputs[0]
+  if tensor.op.type != 'ArgMax':
+    return False
+  tensor = _skip_identities(tensor.op.inputs[0])
+  if logits.shape.as_list()[1] > 1:
+    return _is_same(tensor, logits)
+  parts = list(tensor.op.inputs)[:-1]
+  return (
+    tensor.op.type == 'ConcatV2'
+    and len(parts) == 2
+    and parts[0].op.type == 'ZerosLike'
+    and _is_same(parts[1], logits)
+  )
+
+
 def _check_layers(found):
   """Checks each column's and each layer's tensor by itself."""
   for what, tensor in (
