@@ -3,6 +3,7 @@
 What is promised, and what is not, is in docs/trust.md.
 """
 
+import collections
 import os
 import re
 
@@ -62,6 +63,9 @@ def check(export_dir, meta_graph):
     if effect:
       found.append(_described(node, function, effect))
   found += [f'the function {name!r} calls itself' for name in graph.recursive()]
+  found += [
+    f'the function {name!r} is there twice' for name in graph.duplicates()
+  ]
   found += [
     _described(graph.nodes[name], None, _MAY_NEVER_END)
     for name in sorted(graph.loops_when_loading())
@@ -148,6 +152,12 @@ class _Graph(object):
       )
     return False
 
+  def duplicates(self):
+    """Returns the sorted names that several functions have."""
+    library = self._meta_graph.graph_def.library
+    counts = collections.Counter(f.signature.name for f in library.function)
+    return sorted(name for name, count in counts.items() if count > 1)
+
   def recursive(self):
     """Returns the sorted names of the functions that may call themselves."""
     calls = {
@@ -175,7 +185,8 @@ class _Graph(object):
     the labels, which are read for logits that are given.
     """
     columns, layers = self._columns(), self._layers()
-    logits = self._logits(columns)
+    logits = set(filter(self._has_one_output, self._logits(columns)))
+    columns = set(filter(self._has_one_output, columns))
     run = self._init | self._restore
     run |= graph_defs.ancestors(
       self.nodes, layers, ends=columns
@@ -188,6 +199,16 @@ class _Graph(object):
       classes = _tensor_names(predict.outputs['classes'])
       run |= graph_defs.ancestors(self.nodes, classes, ends=logits)
     return {name for name in run if self._loops(self.nodes[name])}
+
+  def _has_one_output(self, name):
+    """Whether a node is not run for other tensors if its tensor is fed."""
+    if name not in self.nodes:
+      return False
+    definition = graph_defs.op_def(self.nodes[name].op)
+    arguments = definition.output_arg if definition is not None else ()
+    return len(arguments) == 1 and not (
+      arguments[0].number_attr or arguments[0].type_list_attr
+    )
 
   def _loops(self, node):
     called = graph_defs.reachable(
