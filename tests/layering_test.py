@@ -34,6 +34,7 @@ _ORDER = (
   'refusals',
   'graph_defs',
   'inlined_functions',
+  'meta_graphs',
   'operation_effects',
   'trust',
   'saved_graphs',
