@@ -70,7 +70,7 @@ def _check_numerically(test, export_dir):
     served = logits_at(z)
     # Central differences: of float32, whose rounding is 2**-24 of a logit, and
     # of the fourth order, with an error of step**4 times a derivative.
-    step = 1 / 16
+    step = 1 / 64
     numerical = np.zeros_like(gradients)
     for i in range(z.shape[1]):
       shift = step * np.eye(z.shape[1], dtype=np.float32)[i]
@@ -189,7 +189,7 @@ class EveryActivationTest(parameterized.TestCase):
   @parameterized.parameters(
     (tf.floor, "'dnn/hiddenlayer_0/Floor'"),
     (lambda z: z + _without(z), 'IgammaGradA'),
-    (lambda z: tf.cast(tf.argsort(z), tf.float32), r'\(Cast\)'),
+    (lambda z: tf.ensure_shape(tf.to_float(tf.argsort(z)), z.shape), 'Cast'),
   )
   def test_what_has_no_gradient_is_named(self, activation_fn, regex):
     export_dir = network_export.export(
@@ -197,7 +197,7 @@ class EveryActivationTest(parameterized.TestCase):
     )
     with tfda.IntegratedGradients(export_dir) as ig:
       with self.assertRaisesRegex(
-        ValueError, f'{regex} has no gradient. Export it with another'
+        ValueError, f'{regex}.* has no gradient. Export it with another'
       ):
         ig.attribute({'x': make_activations.rows()})
 
@@ -208,7 +208,7 @@ class EveryActivationTest(parameterized.TestCase):
       for output in ('logits', 'probabilities')
       for targets in ('all', 1)
     ] * 2
-    for name in ('own.map_fn', 'own.cond_in_function', 'own.loop_in_function'):
+    for name in ('own.map_fn', 'own.cond_in_function'):
       with tfda.IntegratedGradients(self._export_dir(name)) as ig:
         with futures.ThreadPoolExecutor(len(arguments)) as executor:
           results = list(

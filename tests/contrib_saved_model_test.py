@@ -119,7 +119,9 @@ class ContribSavedModelTest(absltest.TestCase):
   def test_inspect(self):
     with contextlib.redirect_stdout(io.StringIO()) as stdout:
       inspect_command.run(
-        argparse.Namespace(export_dir=_EXPORT_DIR, json=False)
+        argparse.Namespace(
+          export_dir=_EXPORT_DIR, json=False, trust_model=False
+        )
       )
     lines = [line.split() for line in stdout.getvalue().splitlines()]
     self.assertIn('hidden layers 6, 5 units'.split(), lines)

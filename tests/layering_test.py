@@ -53,6 +53,7 @@ _ORDER = (
   'annotation_checks',
   'graph_defs',
   'inlined_functions',
+  'meta_graphs',
   'operation_effects',
   'trust',
   'saved_graphs',

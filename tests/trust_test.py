@@ -199,18 +199,43 @@ def _run_when_loaded(make_fn):
   return edit
 
 
+def _run_for_logits_that_are_fed(make_fn):
+  """Returns the edit by which labels wait for the logits, and these for more.
+
+  The logits are fed when labels are read, but are computed still if something
+  waits for their operation.
+  """
+
+  def edit(meta_graph):
+    name = _merged(meta_graph, make_fn)
+    logits = meta_graph.signature_def['layer_annotations'].outputs['logits']
+    (node,) = [
+      node
+      for node in meta_graph.graph_def.node
+      if node.name == logits.name.split(':')[0]
+    ]
+    node.input.append('^' + name)
+    _add_classes(meta_graph, node.name)
+
+  return edit
+
+
 def _run_for_labels(make_fn):
   """Returns the edit by which reading the labels runs what a function makes."""
 
   def edit(meta_graph):
-    name = _merged(meta_graph, make_fn)
-    classes = meta_graph.signature_def['predict'].outputs['classes']
-    node = meta_graph.graph_def.node.add(name='classes', op='Identity')
-    node.input.extend([classes.name, '^' + name])
-    node.attr['T'].type = classes.dtype
-    classes.name = 'classes:0'
+    _add_classes(meta_graph, _merged(meta_graph, make_fn))
 
   return edit
+
+
+def _add_classes(meta_graph, name):
+  """Makes the classes that are predicted wait for an operation."""
+  classes = meta_graph.signature_def['predict'].outputs['classes']
+  node = meta_graph.graph_def.node.add(name='classes', op='Identity')
+  node.input.extend([classes.name, '^' + name])
+  node.attr['T'].type = classes.dtype
+  classes.name = 'classes:0'
 
 
 class UntrustedModelsTest(parameterized.TestCase):
@@ -244,7 +269,11 @@ class UntrustedModelsTest(parameterized.TestCase):
     export_dirs = [
       network_export.edited_copy(self.export_dir, edit_of(make_fn))
       for make_fn in _LOOPS.values()
-      for edit_of in (_run_when_loaded, _run_for_labels)
+      for edit_of in (
+        _run_when_loaded,
+        _run_for_labels,
+        _run_for_logits_that_are_fed,
+      )
     ]
     program = (
       'import sys\nimport tf_dnn_annotations as tfda\n'
@@ -283,6 +312,22 @@ class UntrustedModelsTest(parameterized.TestCase):
 
     self._check_refused(edit, "function 'first' calls itself")
 
+  def test_functions_of_one_name(self):
+    def edit(meta_graph):
+      for _ in range(2):
+        function = meta_graph.graph_def.library.function.add()
+        function.signature.name = 'twice'
+
+    self._check_refused(edit, "function 'twice' is there twice")
+
+  def test_a_function_named_like_an_operation(self):
+    def edit(meta_graph):
+      _run_when_loaded(_write)(meta_graph)
+      function = meta_graph.graph_def.library.function.add()
+      function.signature.name = 'WriteFile'
+
+    self._check_refused(edit, 'WriteFile.* reads or writes files')
+
   @parameterized.parameters('../../secret.txt', '/etc/passwd', '', '..', 'a\\b')
   def test_assets_elsewhere(self, filename):
     def edit(meta_graph):
@@ -310,11 +355,7 @@ class UntrustedModelsTest(parameterized.TestCase):
         for node in meta_graph.graph_def.node
         if node.op == 'InitializeTableFromTextFileV2'
       ]
-      classes = meta_graph.signature_def['predict'].outputs['classes']
-      node = meta_graph.graph_def.node.add(name='classes', op='Identity')
-      node.input.extend([classes.name, '^' + name])
-      node.attr['T'].type = classes.dtype
-      classes.name = 'classes:0'
+      _add_classes(meta_graph, name)
 
     edited = network_export.edited_copy(export_dir, edit)
     self._check(edited, 'InitializeTableFromTextFileV2')

@@ -30,14 +30,17 @@ def ancestors(nodes, references, ends=()):
     nodes: {name: `NodeDef`}.
     references: iterable of what is computed, as `producer` takes it; part of
       the result, too.
-    ends: names of the nodes that the walk neither enters nor returns.
+    ends: names of the nodes whose tensors are fed, which the walk does not
+      enter by these. TensorFlow runs one still if another waits for it.
   """
-  found, stack = set(), [producer(reference) for reference in references]
+  found, stack = set(), list(references)
   while stack:
-    name = stack.pop()
-    if name in nodes and name not in found and name not in ends:
+    reference = stack.pop()
+    name = producer(reference)
+    is_fed = name in ends and not reference.startswith('^')
+    if name in nodes and name not in found and not is_fed:
       found.add(name)
-      stack += [producer(reference) for reference in nodes[name].input]
+      stack += nodes[name].input
   return found
 
 

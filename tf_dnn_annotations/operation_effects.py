@@ -94,9 +94,9 @@ def effect(node, functions):
     node: `NodeDef`.
     functions: names of the functions of its graph, which are not looked at.
   """
-  if node.op in functions:
-    return None
   definition = graph_defs.op_def(node.op)
+  if definition is None and node.op in functions:
+    return None
   # What a library that this process loaded brought is in the registry alone.
   if definition is None or not hasattr(tf.raw_ops, node.op):
     return UNKNOWN

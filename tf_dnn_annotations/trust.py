@@ -3,21 +3,16 @@
 What is promised, and what is not, is in docs/trust.md.
 """
 
+import collections
 import os
 import re
 
-from google.protobuf import message
-from tensorflow.core.protobuf import meta_graph_pb2
-
 from tf_dnn_annotations import graph_defs
+from tf_dnn_annotations import meta_graphs
 from tf_dnn_annotations import names
 from tf_dnn_annotations import operation_effects
 
 _MOST_NAMED = 3  # Operations that an error names.
-_ASSETS_COLLECTION = 'saved_model_assets'
-# What loading runs: the signature and the collections of that operation.
-_INIT_SIGNATURE = '__saved_model_init_op'
-_INIT_COLLECTIONS = ('saved_model_main_op', 'legacy_init_op')
 _PARSE_OPS = ('ParseExample', 'ParseExampleV2', 'ParseSingleExample')
 # Of models without a signature of annotations, contrib's.
 _LAYER = re.compile(r'(?:^|/)(?:hiddenlayer_\d+|logits)(?:_\d+)?/BiasAdd$')
@@ -63,6 +58,9 @@ def check(export_dir, meta_graph):
       found.append(_described(node, function, effect))
   found += [f'the function {name!r} calls itself' for name in graph.recursive()]
   found += [
+    f'the function {name!r} is there twice' for name in graph.duplicates()
+  ]
+  found += [
     _described(graph.nodes[name], None, _MAY_NEVER_END)
     for name in sorted(graph.loops_when_loading())
   ]
@@ -99,13 +97,13 @@ class _Graph(object):
     self._calls = graph_defs.function_calls(self.functions)
     saver = meta_graph.saver_def
     self._filename = graph_defs.producer(saver.filename_tensor_name)
-    self._init = self._behind(_init_operations(meta_graph))
+    self._init = self._behind(meta_graphs.init_operations(meta_graph))
     self._restore = self._behind([saver.restore_op_name])
     self._save = self._behind([saver.save_tensor_name])
     self._model = self._behind(self._fetches())
     self._assets = {
       graph_defs.producer(asset.tensor_info.name)
-      for asset in _assets(meta_graph)
+      for asset in meta_graphs.assets(meta_graph)
     }
 
   def all_nodes(self):
@@ -148,6 +146,12 @@ class _Graph(object):
       )
     return False
 
+  def duplicates(self):
+    """Returns the sorted names that several functions have."""
+    library = self._meta_graph.graph_def.library
+    counts = collections.Counter(f.signature.name for f in library.function)
+    return sorted(name for name, count in counts.items() if count > 1)
+
   def recursive(self):
     """Returns the sorted names of the functions that may call themselves."""
     calls = {
@@ -175,7 +179,8 @@ class _Graph(object):
     the labels, which are read for logits that are given.
     """
     columns, layers = self._columns(), self._layers()
-    logits = self._logits(columns)
+    logits = set(filter(self._has_one_output, self._logits(columns)))
+    columns = set(filter(self._has_one_output, columns))
     run = self._init | self._restore
     run |= graph_defs.ancestors(
       self.nodes, layers, ends=columns
@@ -185,9 +190,19 @@ class _Graph(object):
         run |= self._behind(node.input[1:])
     predict = self._meta_graph.signature_def.get('predict')
     if predict is not None and 'classes' in predict.outputs:
-      classes = _tensor_names(predict.outputs['classes'])
+      classes = meta_graphs.tensor_names(predict.outputs['classes'])
       run |= graph_defs.ancestors(self.nodes, classes, ends=logits)
     return {name for name in run if self._loops(self.nodes[name])}
+
+  def _has_one_output(self, name):
+    """Whether a node is not run for other tensors if its tensor is fed."""
+    if name not in self.nodes:
+      return False
+    definition = graph_defs.op_def(self.nodes[name].op)
+    arguments = definition.output_arg if definition is not None else ()
+    return len(arguments) == 1 and not (
+      arguments[0].number_attr or arguments[0].type_list_attr
+    )
 
   def _loops(self, node):
     called = graph_defs.reachable(
@@ -228,7 +243,7 @@ class _Graph(object):
       names.LayerAnnotationsCollectionNames.PROCESSED_FEATURES,
       names.PROCESSED_FEATURES_RESPELLED,
     ):
-      columns = _tensors_in_collection(
+      columns = meta_graphs.tensors_in_collection(
         self._meta_graph,
         names.LayerAnnotationsCollectionNames.values(name),
       )
@@ -240,7 +255,7 @@ class _Graph(object):
         tensor
         for name, info in self._annotations().items()
         if name.startswith(prefix)
-        for tensor in _tensor_names(info)
+        for tensor in meta_graphs.tensor_names(info)
       ]
     return {graph_defs.producer(column) for column in columns}
 
@@ -250,7 +265,7 @@ class _Graph(object):
       tensor
       for name, info in self._annotations().items()
       if name.startswith((names.HIDDEN_LAYERS_OUTPUT, names.LOGITS_OUTPUT))
-      for tensor in _tensor_names(info)
+      for tensor in meta_graphs.tensor_names(info)
     ]
     return annotated or list(filter(_LAYER.search, self.nodes))
 
@@ -262,7 +277,7 @@ class _Graph(object):
         return set()
       return {
         graph_defs.producer(name)
-        for name in _tensor_names(outputs[names.LOGITS_OUTPUT])
+        for name in meta_graphs.tensor_names(outputs[names.LOGITS_OUTPUT])
       }
     found = graph_defs.descendants(self.nodes, columns)
     found = {name for name in self._layers() if name in found}
@@ -273,78 +288,18 @@ class _Graph(object):
     """Returns the names of the tensors that a reader may compute."""
     fetches = list(self._layers())
     for name, signature in self._meta_graph.signature_def.items():
-      if name != _INIT_SIGNATURE:
+      if name != meta_graphs.INIT_SIGNATURE:
         for info in signature.outputs.values():
-          fetches += _tensor_names(info)
+          fetches += meta_graphs.tensor_names(info)
     for name in self._meta_graph.collection_def:
-      fetches += _tensors_in_collection(self._meta_graph, name)
+      fetches += meta_graphs.tensors_in_collection(self._meta_graph, name)
     return fetches
-
-
-def _init_operations(meta_graph):
-  """Returns the names of the operations that loading runs."""
-  found = []
-  if _INIT_SIGNATURE in meta_graph.signature_def:
-    for info in meta_graph.signature_def[_INIT_SIGNATURE].outputs.values():
-      found += _tensor_names(info)
-  for name in _INIT_COLLECTIONS:
-    if name in meta_graph.collection_def:
-      found += meta_graph.collection_def[name].node_list.value
-  return found
-
-
-def _tensor_names(info):
-  """Returns the names of the tensors of a `TensorInfo`."""
-  kind = info.WhichOneof('encoding')
-  if kind == 'coo_sparse':
-    sparse = info.coo_sparse
-    return [
-      sparse.values_tensor_name,
-      sparse.indices_tensor_name,
-      sparse.dense_shape_tensor_name,
-    ]
-  if kind == 'composite_tensor':
-    return [
-      name
-      for component in info.composite_tensor.components
-      for name in _tensor_names(component)
-    ]
-  return [info.name]
-
-
-def _tensors_in_collection(meta_graph, name):
-  """Returns the names of the tensors that a collection tells of."""
-  found = []
-  if name in meta_graph.collection_def:
-    for packed in meta_graph.collection_def[name].any_list.value:
-      info = _unpacked(packed, meta_graph_pb2.TensorInfo)
-      found += _tensor_names(info) if info is not None else []
-  return found
-
-
-def _assets(meta_graph):
-  """Returns the list of the `AssetFileDef`s of a SavedModel."""
-  assets = list(meta_graph.asset_file_def)
-  if not assets and _ASSETS_COLLECTION in meta_graph.collection_def:
-    for packed in meta_graph.collection_def[_ASSETS_COLLECTION].any_list.value:
-      asset = _unpacked(packed, meta_graph_pb2.AssetFileDef)
-      assets += [asset] if asset is not None else []
-  return assets
-
-
-def _unpacked(packed, cls):
-  """Returns the message in an `Any`, None if it is another or damaged."""
-  result = cls()
-  try:
-    return result if packed.Unpack(result) else None
-  except message.DecodeError:
-    return None
 
 
 def _assets_elsewhere(export_dir, meta_graph):
   """Yields what is wrong with the assets that are not the SavedModel's own."""
   root = os.path.realpath(export_dir)
-  for asset in _assets(meta_graph):
+  for asset in meta_graphs.assets(meta_graph):
     name = asset.filename
     if not name or name in ('.', '..') or re.search(r'[/\\]', name):
       yield f'the asset {name!r} is not a file in its directory assets'
