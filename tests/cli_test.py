@@ -84,9 +84,9 @@ def _export(directory):
   os.symlink(
     network_export.export(regressor), os.path.join(directory, 'regressor')
   )
-  # tanh(99 a) - tanh(99 b) of the columns a and b: steps, but for small ones.
+  # tanh(500 a) - tanh(500 b) of the columns a and b: steps, but for small ones.
   steps = numpy_network.Network(
-    [(99 * np.eye(2), [0.0, 0.0]), ([[1.0], [-1.0]], [0.0])], activation='tanh'
+    [(500 * np.eye(2), [0.0, 0.0]), ([[1.0], [-1.0]], [0.0])], activation='tanh'
   )
   columns = [tf.feature_column.numeric_column(name) for name in 'ab']
   os.symlink(
@@ -385,7 +385,7 @@ class CliTest(parameterized.TestCase):
     )
 
   def test_notes_tell_of_all_batches_which_rows_mean_little(self):
-    good, capped, near = (0.01, 0), (1, -1), (0.01, 0.01)
+    good, capped, near = (0.001, 0), (1, -1), (0.001, 0.001)
     # The fewest points, 15: hardly one is on a step.
     stdout, stderr = self._attribute_steps(
       [good, good, good, capped, capped, near, good, near, capped],
