@@ -75,7 +75,11 @@ class Oracle(object):
     self.is_random, self._tensors = False, {}
     try:
       if 'predict' not in signatures:
-        self._feed = self._fed(signatures[names.SIGNATURE].inputs)
+        # The others take the same.
+        name = next(
+          n for n in (names.SIGNATURE, *signatures) if n in signatures
+        )
+        self._feed = self._fed(signatures[name].inputs)
         return
       self._feed = self._fed(signatures['predict'].inputs)
       self._tensors = {
