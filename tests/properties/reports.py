@@ -19,6 +19,7 @@ import tensorflow.compat.v1 as tf
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations import cli
 from tf_dnn_annotations import cli_parser
+from tf_dnn_annotations import messages
 
 # From good to bad. 'not judged' is what plain TensorFlow cannot confirm.
 RIGHT, ERROR, NOT_JUDGED, RAW, WRONG = VERDICTS = (
@@ -40,7 +41,7 @@ _ODD = re.compile(r'\\[^"\\]|[^\n -~]')
 # What TensorFlow's libraries log. The command would silence them if it were to
 # load TensorFlow itself.
 _LOG_LINE = re.compile(r'\d{4}-\d\d-\d\d [\d:.]+: [IWE] ')
-_ERROR_LINE = re.compile(cli_parser.PROGRAM + r' \w+: error: (.*)')
+_ERROR_LINE = re.compile(messages.PROGRAM + r' \w+: error: (.*)')
 
 
 class Outcome(collections.namedtuple('Outcome', ['verdict', 'reason'])):
@@ -254,7 +255,7 @@ def _command(found, *arguments):
   with _captured() as streams:
     with warnings.catch_warnings():
       try:
-        namespace = cli_parser.parsed([cli_parser.PROGRAM, *arguments])
+        namespace = cli_parser.parsed([messages.PROGRAM, *arguments])
         code = cli.main(namespace)
       except SystemExit as error:
         code = error.code
