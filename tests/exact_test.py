@@ -268,7 +268,8 @@ class ActivationTest(parameterized.TestCase):
         {'x': tf.io.FixedLenFeature([4], tf.float32)}
       ),
     )
-    x = np.float32(_RNG.randn(6, 4) * 3)
+    # The same whatever ran before: some rows leave all units off.
+    x = np.float32(np.random.RandomState(0).randn(6, 4) * 3)
     with tfda.IntegratedGradients(export_dir) as ig:
       self.assertEqual(ig.model.unrecognized is None, is_recognized)
       auto = ig.attribute({'x': x}, num_steps=8193)
