@@ -304,6 +304,12 @@ _CONTRADICTIONS = {
     _output_is('logits', 'probabilities', 'predict'),
     "the logits are '.*logits.*', and those of .*'predict' are '.*probabilit",
   ),
+  'probabilities_of_other_logits': (
+    lambda meta_graph: _exchange(
+      _outputs(meta_graph, 'predict'), 'all_class_ids', 'probabilities'
+    ),
+    "'probabilities' of the .* 'predict', '.*', is not the probabilities of",
+  ),
   'hidden_layers_reversed': (
     lambda meta_graph: _exchange(
       _outputs(meta_graph), 'hidden_layers/0', 'hidden_layers/1'

@@ -175,6 +175,13 @@ class AnnotatedModel(object):
     self.num_classes = self.num_outputs if self.kind == 'classifier' else None
     self._read_inputs()
     self._predicted = self._prediction_tensor(predict)
+    if 'probabilities' in predict:
+      annotation_checks.check_probabilities(
+        self._runner.run,
+        found.logits,
+        predict['probabilities'],
+        self._outputs['probabilities'],
+      )
     self.labels = None
     if self.kind == 'classifier' and 'classes' in predict:
       self.labels = class_labels.read(

@@ -137,6 +137,35 @@ def _check_logits(found, predict):
       )
 
 
+def check_probabilities(run_fn, logits, served, computed):
+  """Checks that the probabilities that are served are those of the logits.
+
+  Args:
+    run_fn: function of a list of `Tensor`s and {`Tensor`: array}, that runs the
+      model.
+    logits: `Tensor` [batch, num_logits], which is fed.
+    served: the output 'probabilities' of the signature `predict`.
+    computed: `Tensor` [batch, num_classes], softmax or sigmoid of the logits.
+
+  Raises:
+    AnnotationError: they differ.
+  """
+  is_alike = (
+    served.dtype == computed.dtype
+    and served.shape.as_list()[1:] == computed.shape.as_list()[1:]
+  )
+  if is_alike:
+    rising = np.linspace(-2.0, 2.0, logits.shape.as_list()[-1] + 1)[1:]
+    values = run_fn([served, computed], {logits: [rising, rising[::-1]]})
+    # Softmax and sigmoid are good to some roundings, whoever computes them.
+    is_alike = np.allclose(*values, rtol=1e-4, atol=1e-6)
+  if not is_alike:
+    raise AnnotationError(
+      "the output 'probabilities' of the signature 'predict', "
+      f'{served.name!r}, is not the probabilities of its logits'
+    )
+
+
 def _check_ways(found):
   """Checks that all goes from features by columns and layers to logits."""
   columns = {tensor.name: name for name, tensor in found.columns.items()}

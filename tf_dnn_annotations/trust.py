@@ -176,7 +176,7 @@ class _Graph(object):
 
     Those of the initialization, of restoring, of what does not depend on the
     columns though the network does on it, of the keys of the parsers and of
-    the labels, which are read for logits that are given.
+    the labels and probabilities, which are read for logits that are given.
     """
     columns, layers = self._columns(), self._layers()
     logits = set(filter(self._has_one_output, self._logits(columns)))
@@ -189,9 +189,10 @@ class _Graph(object):
       if node.op in _PARSE_OPS:
         run |= self._behind(node.input[1:])
     predict = self._meta_graph.signature_def.get('predict')
-    if predict is not None and 'classes' in predict.outputs:
-      classes = meta_graphs.tensor_names(predict.outputs['classes'])
-      run |= graph_defs.ancestors(self.nodes, classes, ends=logits)
+    for name in ('classes', 'probabilities'):
+      if predict is not None and name in predict.outputs:
+        tensors = meta_graphs.tensor_names(predict.outputs[name])
+        run |= graph_defs.ancestors(self.nodes, tensors, ends=logits)
     return {name for name in run if self._loops(self.nodes[name])}
 
   def _has_one_output(self, name):
