@@ -411,8 +411,8 @@ class IntegratedGradients(object):
       self.model.kernel is not None,
     )
     if output == 'probabilities':
-      # Of small ones the logarithm is about as large as the logits. A quarter is
-      # as for logits: these activations are mostly smooth.
+      # Of small ones the logarithm is about as large as the logits. A quarter
+      # is as for logits: these activations are mostly smooth.
       least = np.clip(np.minimum(outputs, start_outputs), _LEAST, 1)
       noise = rounding.of_path(_path(start), end, integrals.gradients)
       noise *= 0.25 - _SHARE_OF_LOGARITHM * np.log(least)
