@@ -43,7 +43,7 @@ _FIRST_SEGMENTS = 4
 _RESOLVED = 8.0
 
 # For kinks that stand so that the difference is below the error: by trial.
-_SAFETY = 2
+_SAFETY = 2.5
 
 # Numbers held for the segments of a group of rows, 16 MB.
 _NUMBERS = 1 << 22

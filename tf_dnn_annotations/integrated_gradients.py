@@ -53,6 +53,10 @@ _ROUNDING = 1e-6
 
 # How much of the rounding of logits probabilities feel: found by trial.
 _SHARE_OF_LOGITS = 0.5
+_SHARE_OF_LOGARITHM = 0.05
+
+# The least that float32 holds with all its digits.
+_LEAST = 1e-38
 
 
 class NotConverged(RuntimeWarning):
@@ -477,7 +481,7 @@ class IntegratedGradients(object):
   ):
     end = _path(x)
     known = _ROUNDING * np.maximum(np.abs(outputs), np.abs(start_outputs))
-    return adaptive_quadrature.adaptive(
+    integrals = adaptive_quadrature.adaptive(
       self._gradient_fn(output, ids),
       np.broadcast_to(_path(start), end.shape),
       end,
@@ -491,6 +495,14 @@ class IntegratedGradients(object):
       max_rows or self._points_a_call(ids),
       self.model.kernel is not None,
     )
+    if output == 'probabilities':
+      # Of small ones the logarithm is about as large as the logits. A quarter
+      # is as for logits: these activations are mostly smooth.
+      least = np.clip(np.minimum(outputs, start_outputs), _LEAST, 1)
+      noise = rounding.of_path(_path(start), end, integrals.gradients)
+      noise *= 0.25 - _SHARE_OF_LOGARITHM * np.log(least)
+      integrals = integrals._replace(noise=noise)
+    return integrals
 
   def _points_a_call(self, ids):
     num_targets = self.model.num_outputs if ids is None else 1
