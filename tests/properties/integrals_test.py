@@ -6,6 +6,7 @@ model computes in float32 is computed by numpy in float32 here.
 """
 
 import collections
+import os
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -58,6 +59,10 @@ _CURVED = {
 }
 
 
+# Of which the errors are compared with their estimates.
+_NUM_NETWORKS = int(os.environ.get('PROPERTIES_NETWORKS', '200'))
+
+
 def _settings(num):
   return hypothesis.settings(
     max_examples=num,
@@ -72,21 +77,47 @@ def _settings(num):
 _Dense = collections.namedtuple('_Dense', ['kernels', 'biases', 'activation'])
 
 
-@st.composite
-def _dense(draw, activations, most_units):
-  """Draws a `_Dense`, with zero weights, ties and scales as batch norm's."""
-  random = np.random.RandomState(draw(st.integers(0, 2**31)))
-  sizes = [draw(st.integers(1, 60))]
-  sizes += draw(st.lists(st.integers(1, most_units), min_size=1, max_size=4))
-  sizes.append(draw(st.sampled_from([1, 3, 10])))
-  gain = draw(st.sampled_from([0.5, 1.4, 2.5]))
+class _FromNumpy(object):
+  """Makes choices as hypothesis's `draw` does, but evenly: for statistics."""
+
+  def __init__(self, seed):
+    self._random = np.random.RandomState(seed)
+
+  def integer(self, low, high):
+    return self._random.randint(low, high + 1)
+
+  def among(self, values):
+    return values[self._random.randint(len(values))]
+
+
+class _FromHypothesis(object):
+  """Makes choices that hypothesis can shrink."""
+
+  def __init__(self, draw):
+    self._draw = draw
+
+  def integer(self, low, high):
+    return self._draw(st.integers(low, high))
+
+  def among(self, values):
+    return self._draw(st.sampled_from(values))
+
+
+def _dense(choose, activations, most_units):
+  """Makes a `_Dense`, with zero weights, ties and scales as batch norm's."""
+  random = np.random.RandomState(choose.integer(0, 2**31 - 1))
+  num_layers = choose.integer(1, 4)
+  sizes = [choose.integer(1, 60)]
+  sizes += [choose.integer(1, most_units) for _ in range(num_layers)]
+  sizes.append(choose.among([1, 3, 10]))
+  gain = choose.among([0.5, 1.4, 2.5])
   kernels = [
     random.randn(a, b) * gain / np.sqrt(a) for a, b in zip(sizes, sizes[1:])
   ]
   biases = [
-    random.randn(b) * draw(st.sampled_from([0.0, 0.1, 1.0])) for b in sizes[1:]
+    random.randn(b) * choose.among([0.0, 0.1, 1.0]) for b in sizes[1:]
   ]
-  kind = draw(st.sampled_from(['plain', 'zeros', 'twins', 'scales']))
+  kind = choose.among(['plain', 'zeros', 'twins', 'scales'])
   for i, (kernel, bias) in enumerate(zip(kernels, biases)):
     if kind == 'zeros':
       kernel *= random.rand(*kernel.shape) < 0.6
@@ -99,18 +130,17 @@ def _dense(draw, activations, most_units):
   return _Dense(
     [kernel.astype(np.float32) for kernel in kernels],
     [bias.astype(np.float32) for bias in biases],
-    draw(st.sampled_from(sorted(activations))),
+    choose.among(sorted(activations)),
   )
 
 
-@st.composite
-def _rows(draw, width):
-  """Draws (x, baselines) of 3 rows, float32 [3, width] and [1 or 3, width]."""
-  random = np.random.RandomState(draw(st.integers(0, 2**31)))
-  x = random.randn(3, width) * draw(st.sampled_from([1.0, 3.0, 30.0]))
-  if draw(st.booleans()):
+def _rows(choose, width):
+  """Makes (x, baselines) of 3 rows, float32 [3, width] and [1 or 3, width]."""
+  random = np.random.RandomState(choose.integer(0, 2**31 - 1))
+  x = random.randn(3, width) * choose.among([1.0, 3.0, 30.0])
+  if choose.among([False, True]):
     x *= random.rand(3, width) < 0.3
-  kind = draw(st.sampled_from(['zeros', 'row', 'rows', 'shared']))
+  kind = choose.among(['zeros', 'row', 'rows', 'shared'])
   baselines = {
     'zeros': np.zeros((1, width)),
     'row': random.randn(1, width),
@@ -299,15 +329,16 @@ class ExactTest(parameterized.TestCase):
   @_settings(60)
   @hypothesis.given(st.data())
   def test_equals_a_gradient_a_region(self, data):
-    dense = data.draw(_dense(_LINEAR, most_units=130))
+    choose = _FromHypothesis(data.draw)
+    dense = _dense(choose, _LINEAR, most_units=130)
     network, functions = _piecewise(dense)
-    x, baselines = data.draw(_rows(len(dense.kernels[0])))
+    x, baselines = _rows(choose, len(dense.kernels[0]))
     start, end = (
       _first_layer(dense, _as64(columns)) for columns in (baselines, x)
     )
     num_logits = len(dense.biases[-1])
     classes = np.eye(num_logits)
-    target = data.draw(st.integers(0, num_logits - 1))
+    target = choose.integer(0, num_logits - 1)
     kinks = _LINEAR[dense.activation].kinks
     expected = _reference(
       dense, functions, kinks, x[0], baselines[0], 'logits', target
@@ -378,8 +409,7 @@ class ErrorEstimateTest(parameterized.TestCase):
   def _check_honest(self, ratios):
     ratios = np.concatenate(ratios)
     self.assertGreater(len(ratios), 150)
-    # One row in 200 on the whole; the networks of one run are alike.
-    self.assertLessEqual(np.mean(ratios < 1), 0.02)
+    self.assertLessEqual(np.mean(ratios < 1), 0.01)
     # It says something: mostly it is not far above.
     self.assertLess(np.median(ratios), 50)
 
@@ -387,15 +417,14 @@ class ErrorEstimateTest(parameterized.TestCase):
   def test_of_exact_sums(self, output):
     ratios = []
 
-    @_settings(200)
-    @hypothesis.given(st.data())
-    def check(data):
-      dense = data.draw(_dense(_LINEAR, most_units=130))
-      x, baselines = data.draw(_rows(len(dense.kernels[0])))
+    def check(seed):
+      choose = _FromNumpy(seed)
+      dense = _dense(choose, _LINEAR, most_units=130)
+      x, baselines = _rows(choose, len(dense.kernels[0]))
       num_logits = len(dense.biases[-1])
-      if output == 'probabilities':
-        hypothesis.assume(num_logits > 1)
-      target = data.draw(st.integers(0, num_logits - 1))
+      if output == 'probabilities' and num_logits == 1:
+        return
+      target = choose.integer(0, num_logits - 1)
       network, functions = _piecewise(dense)
       classes = np.eye(num_logits)
       integrator = linear_regions.integrator(network, output, classes)
@@ -427,24 +456,24 @@ class ErrorEstimateTest(parameterized.TestCase):
       # Nothing that float32 cannot hold.
       ratios.append((found.estimate / np.maximum(error, 1e-300))[error > 1e-30])
 
-    check()
+    for seed in range(_NUM_NETWORKS):
+      check(seed)
     self._check_honest(ratios)
 
   @parameterized.parameters('logits', 'probabilities')
   def test_of_added_nodes(self, output):
     ratios, broken = [], []
 
-    @_settings(200)
-    @hypothesis.given(st.data())
-    def check(data):
-      dense = data.draw(_dense(_CURVED, most_units=60))
-      x, baselines = data.draw(_rows(len(dense.kernels[0])))
+    def check(seed):
+      choose = _FromNumpy(seed)
+      dense = _dense(choose, _CURVED, most_units=60)
+      x, baselines = _rows(choose, len(dense.kernels[0]))
       x /= max(1, np.abs(x).max() / 5)
       num_logits = len(dense.biases[-1])
-      if output == 'probabilities':
-        hypothesis.assume(num_logits > 1)
-      target = data.draw(st.integers(0, num_logits - 1))
-      tolerance = data.draw(st.sampled_from([1e-2, 1e-3, 1e-4]))
+      if output == 'probabilities' and num_logits == 1:
+        return
+      target = choose.integer(0, num_logits - 1)
+      tolerance = choose.among([1e-2, 1e-3, 1e-4])
       *functions, has_kink = _CURVED[dense.activation]
       changes, size = _changes(dense, functions, x, baselines, output, target)
 
@@ -497,10 +526,11 @@ class ErrorEstimateTest(parameterized.TestCase):
         found.has_converged & (error > tolerance * np.abs(expected).sum(axis=1))
       )
 
-    check()
+    for seed in range(_NUM_NETWORKS):
+      check(seed)
     self._check_honest(ratios)
     # What is said to have converged has, with the same exceptions.
-    self.assertLessEqual(np.mean(np.concatenate(broken)), 0.02)
+    self.assertLessEqual(np.mean(np.concatenate(broken)), 0.01)
 
 
 if __name__ == '__main__':
