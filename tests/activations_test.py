@@ -187,18 +187,22 @@ class EveryActivationTest(parameterized.TestCase):
     self.assertEmpty(called)
 
   @parameterized.parameters(
-    (tf.floor, "'dnn/hiddenlayer_0/Floor'"),
-    (lambda z: z + _without(z), 'IgammaGradA'),
-    (lambda z: tf.ensure_shape(tf.to_float(tf.argsort(z)), z.shape), 'Cast'),
+    (tf.floor, "only by steps.*'dnn/hiddenlayer_0/Floor'.*a derivative"),
+    (
+      lambda z: z + _without(z),
+      'IgammaGradA.* has no gradient. Export it with another',
+    ),
+    (
+      lambda z: tf.ensure_shape(tf.to_float(tf.argsort(z)), z.shape),
+      'only by steps.*argsort.*a derivative',
+    ),
   )
   def test_what_has_no_gradient_is_named(self, activation_fn, regex):
     export_dir = network_export.export(
       make_activations.network(), activation_fn=activation_fn
     )
     with tfda.IntegratedGradients(export_dir) as ig:
-      with self.assertRaisesRegex(
-        ValueError, f'{regex}.* has no gradient. Export it with another'
-      ):
+      with self.assertRaisesRegex(ValueError, regex):
         ig.attribute({'x': make_activations.rows()})
 
   def test_threads_share_a_model_with_branches_and_loops(self):

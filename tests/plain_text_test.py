@@ -38,16 +38,13 @@ def _with_hostile_key(meta_graph):
   for name, collection in meta_graph.collection_def.items():
     values = collection.bytes_list.value
     for i, value in enumerate(values):
-      if name.endswith('unprocessed_features/keys') or 'feature_col' in name:
-        values[i] = value.replace(b'"' + old, b'"' + new)
-        if value == old:
-          values[i] = new
+      if name.endswith('_features/keys') or 'feature_col' in name:
+        values[i] = value.replace(old, new)
   for signature in meta_graph.signature_def.values():
     for tensors in (signature.inputs, signature.outputs):
-      for key in list(tensors):
-        if f'unprocessed_features/{_KEY}' in key or key == _KEY:
-          tensors[key.replace(_KEY, _HOSTILE_KEY)].CopyFrom(tensors[key])
-          del tensors[key]
+      for key in [key for key in tensors if _KEY in key]:
+        tensors[key.replace(_KEY, _HOSTILE_KEY)].CopyFrom(tensors[key])
+        del tensors[key]
 
 
 def _unseen(text):
