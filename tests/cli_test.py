@@ -385,7 +385,7 @@ class CliTest(parameterized.TestCase):
     )
 
   def test_notes_tell_of_all_batches_which_rows_mean_little(self):
-    good, capped, near = (0.001, 0), (1, -1), (0.001, 0.001)
+    good, capped, near = (0.001, 0), (10, -10), (0.001, 0.001)
     # The fewest points, 15: hardly one is on a step.
     stdout, stderr = self._attribute_steps(
       [good, good, good, capped, capped, near, good, near, capped],
@@ -415,6 +415,14 @@ class CliTest(parameterized.TestCase):
         'that its attributions cancel or are rounding, and mean little: s.csv, '
         'line 4. Another baseline tells more.',
       ],
+    )
+    # Of two outputs of 1 that differ by less than float32 can tell.
+    _, stderr = self._attribute_steps([(0.03, 0.029)], '--tolerance=1e-09')
+    self.assertIn(
+      'note: 1 of 1 example did not meet --tolerance=1e-09: s.csv, line 2. '
+      'More --num_steps cannot, since float32 knows the output no better than '
+      'that: give a larger --tolerance, or scale the inputs.\n',
+      stderr,
     )
 
   def test_what_stdout_cannot_encode_is_escaped(self):

@@ -37,6 +37,7 @@ class Notes(object):
   def __init__(self):
     self.not_converged = _Places()
     self.near_baseline = _Places()
+    self._num_limited = 0
     self._unknown_counts = collections.Counter()
     self._unknown_examples = collections.defaultdict(dict)
     self._texts = set()
@@ -54,6 +55,7 @@ class Notes(object):
       self._warn_once(message, records)
     elif isinstance(message, integrated_gradients.NotConverged):
       self.not_converged.add([records[row] for row in rows])
+      self._num_limited += len(message.limited_rows)
     elif isinstance(message, integrated_gradients.NearBaseline):
       self.near_baseline.add([records[row] for row in rows])
     else:
@@ -72,8 +74,8 @@ class Notes(object):
     if self.not_converged.count:
       messages.note(
         f'{self.not_converged.count} {of_all} did not meet '
-        f'--tolerance={tolerance:g}{self.not_converged.where()}. More '
-        '--num_steps may.'
+        f'--tolerance={tolerance:g}{self.not_converged.where()}. '
+        + self._remedy()
       )
     if self.near_baseline.count:
       has, its = 'has', 'its'
@@ -85,6 +87,18 @@ class Notes(object):
         f'and mean little{self.near_baseline.where()}. Another baseline tells '
         'more.'
       )
+
+  def _remedy(self):
+    """Returns what helps examples that did not meet --tolerance."""
+    if not self._num_limited:
+      return 'More --num_steps may.'
+    limit = (
+      'float32 knows the output no better than that: give a larger --tolerance, '
+      'or scale the inputs.'
+    )
+    if self._num_limited == self.not_converged.count:
+      return f'More --num_steps cannot, since {limit}'
+    return f'More --num_steps may, but for {self._num_limited} of them: {limit}'
 
   def warn_of_categories(self, known, missing_texts):
     """Prints which categories the model does not know, or may be none.
