@@ -101,9 +101,9 @@ class StopGradientTest(parameterized.TestCase):
     )
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-      inspect_command.run(argparse.Namespace(
-          export_dir=export_dir, trust_model=False, json=False
-        ))
+      inspect_command.run(
+        argparse.Namespace(export_dir=export_dir, trust_model=False, json=False)
+      )
     self.assertRegex(
       out.getvalue(), r'\nstops gradients at +dnn/.*StopGradient'
     )

@@ -93,8 +93,8 @@ class Notes(object):
     if not self._num_limited:
       return 'More --num_steps may.'
     limit = (
-      'float32 knows the output no better than that: give a larger --tolerance, '
-      'or scale the inputs.'
+      'float32 knows the output no better than that: give a larger '
+      '--tolerance, or scale the inputs.'
     )
     if self._num_limited == self.not_converged.count:
       return f'More --num_steps cannot, since {limit}'

@@ -7,6 +7,8 @@ from google.protobuf import message
 import tensorflow.compat.v1 as tf
 from tensorflow.python.saved_model import loader_impl
 
+from tf_dnn_annotations import plain_text
+
 # In what TensorFlow says of graphs that are not of this version.
 _OF_GRAPHS = ('Op type not registered', 'NodeDef', 'GraphDef')
 # In what it says of variables' files that are missing, cut short or changed.
@@ -28,7 +30,13 @@ _REMEDY = (
 
 
 class Refused(ValueError):
-  """A SavedModel that is not explained, in words of our own."""
+  """A SavedModel that is not explained, in words of our own.
+
+  What it quotes of the SavedModel, or of TensorFlow, cannot act on a terminal.
+  """
+
+  def __init__(self, text):
+    super().__init__(plain_text.escaped_lines(text))
 
 
 def check_is_saved_model(export_dir):

@@ -18,6 +18,10 @@ import shutil
 import sys
 import time
 
+# As the command does before it loads TensorFlow, whose logs have many lines.
+os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+
+# ruff: noqa: E402
 import tensorflow.compat.v1 as tf
 
 from tests.properties import bases

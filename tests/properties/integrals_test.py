@@ -114,9 +114,7 @@ def _dense(choose, activations, most_units):
   kernels = [
     random.randn(a, b) * gain / np.sqrt(a) for a, b in zip(sizes, sizes[1:])
   ]
-  biases = [
-    random.randn(b) * choose.among([0.0, 0.1, 1.0]) for b in sizes[1:]
-  ]
+  biases = [random.randn(b) * choose.among([0.0, 0.1, 1.0]) for b in sizes[1:]]
   kind = choose.among(['plain', 'zeros', 'twins', 'scales'])
   for i, (kernel, bias) in enumerate(zip(kernels, biases)):
     if kind == 'zeros':
