@@ -13,7 +13,8 @@ from tf_dnn_annotations import names
 from tf_dnn_annotations import operation_effects
 
 _MOST_NAMED = 3  # Operations that an error names.
-_PARSE_OPS = ('ParseExample', 'ParseExampleV2', 'ParseSingleExample')
+# Their keys are read when a model is loaded.
+_PARSE_OPS = ('ParseExample', 'ParseExampleV2')
 # Of models without a signature of annotations, contrib's.
 _LAYER = re.compile(r'(?:^|/)(?:hiddenlayer_\d+|logits)(?:_\d+)?/BiasAdd$')
 
