@@ -40,9 +40,7 @@ _CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]')
 _ODD = re.compile(r'\\[^"\\]|[^\n -~]')
 # What TensorFlow's libraries log. The command would silence them if it were to
 # load TensorFlow itself.
-_LOG_LINE = re.compile(
-  r'\d{4}-\d\d-\d\d [\d:.]+: [IWE] |\[libprotobuf [A-Z]+ '
-)
+_LOG_LINE = re.compile(r'\d{4}-\d\d-\d\d [\d:.]+: [IWE] |\[libprotobuf [A-Z]+ ')
 _ERROR_LINE = re.compile(messages.PROGRAM + r' \w+: error: (.*)')
 
 
