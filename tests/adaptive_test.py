@@ -122,6 +122,14 @@ class AdaptiveTest(parameterized.TestCase):
       result.values['x'][0], expected, atol=4e-3 + steepness * 6e-8
     )
 
+  def test_too_few_steps_to_find_them_are_told(self):
+    network = _steps((0.3, 0.37), [1, -1], 3000.0)
+    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+      with self.assertWarnsRegex(
+        integrated_gradients.NotConverged, 'Raise `num_steps`'
+      ):
+        ig.attribute({'x': np.ones((1, 2))}, num_steps=50)
+
   def test_only_unconverged_rows_go_on(self):
     network = numpy_network.random(2, [4, 8, 3], activation='tanh')
     # The first row is its own baseline, the last one far away from it.

@@ -13,6 +13,7 @@ from tensorflow.core.framework import types_pb2
 
 from tests import model_cases
 from tests import network_export
+from tests import numpy_network
 import tf_dnn_annotations as tfda
 
 _COLUMNS = 'layer_annotations/feature_columns'
@@ -459,6 +460,27 @@ class ContradictionTest(_RefusalTest):
       ),
       r"said to have the vocabulary file 'shapes.txt', .* reads \['colors.txt",
     )
+
+  def test_labels_in_another_order_than_is_listed(self):
+    network = numpy_network.random(2, [3, 4, 3])
+    export_dir = network_export.export(network, label_vocabulary=list('abc'))
+
+    def edit(meta_graph):
+      if 'all_classes' not in _outputs(meta_graph, 'predict'):
+        self.skipTest('this TensorFlow lists no labels')
+      (labels,) = (
+        node.attr['value'].tensor.string_val
+        for node in meta_graph.graph_def.node
+        if node.name.endswith('predictions/class_string_lookup/Const')
+      )
+      kept = list(labels)[::-1]
+      del labels[:]
+      labels.extend(kept)
+
+    with self.assertRaisesRegex(
+      ValueError, r"lists the labels \['a', 'b', 'c'\], and .* are \['c', 'b'"
+    ):
+      tfda.IntegratedGradients(network_export.edited_copy(export_dir, edit))
 
   def test_hash_buckets(self):
     def edit(meta_graph):

@@ -87,6 +87,8 @@ class CsvFilesTest(parameterized.TestCase):
     ('id', '1.5', 'not of type int64: not a whole'),
     ('id', '9223372036854775808', 'out of range for an int64'),
     ('id', '1e999999999', 'out of range'),
+    ('id', '1e99999999999999999999', 'out of range'),
+    ('id', '1e-99999999999999999999', 'out of range'),
     ('id', 'nan', 'not of type int64'),
     ('id', '0x10', 'not of type int64'),
     ('age', '1_000', 'not of type float32'),

@@ -42,6 +42,9 @@ _FIRST_SEGMENTS = 4
 # this. Found by trial, to be on the safe side.
 _RESOLVED = 8.0
 
+# Where a steep unit begins to turn, its zero, and where it has turned.
+_CUTS_PER_UNIT = 3
+
 # For kinks that stand so that the difference is below the error: by trial.
 _SAFETY = 2.5
 
@@ -140,8 +143,11 @@ class _Refinement(object):
     # How much of the tolerance is asked of the path.
     strictness = np.ones((num, 1))
     most_first = max(1, most_segments // 2)
+    is_blind = np.zeros(num, bool)
     if is_first_layer:
-      new = _steep_segments(self._start[rows], delta, most_first)
+      *new, num_cuts = _steep_segments(self._start[rows], delta, most_first)
+      # Too few segments even for the steepest unit: it may turn unseen.
+      is_blind = (num_cuts >= most_first) & (most_first <= _CUTS_PER_UNIT)
     else:
       new = _even_segments(num, min(_FIRST_SEGMENTS, most_first))
     segments = None
@@ -152,6 +158,7 @@ class _Refinement(object):
       new = self._evaluated(*new)
       segments = new if segments is None else _merged(segments, new)
       segments, new = self._halved(segments, result, strictness, most_segments)
+    result.has_converged[is_blind] = result.is_limited[is_blind] = False
     return result
 
   def _evaluated(self, row, low, high):
@@ -307,7 +314,10 @@ def _even_segments(num_rows, num):
 
 
 def _steep_segments(start, delta, most):
-  """Returns (row, low, high) of segments, cut where units turn fast.
+  """Returns (row, low, high, num_cuts) of segments, cut where units turn fast.
+
+  `num_cuts`, int [n], is how many cuts each row asks for, some of which there
+  may be no room for.
 
   Args:
     start, delta: [n, units], pre-activations at the start, and how they move.
@@ -319,7 +329,7 @@ def _steep_segments(start, delta, most):
   time = -start[row, unit] / speed
   turned = _TURNED / np.abs(speed)
   order = np.argsort(-np.abs(speed), kind='stable')
-  row = np.repeat(row[order], 3)
+  row = np.repeat(row[order], _CUTS_PER_UNIT)
   cut = np.stack([time - turned, time, time + turned], axis=1)[order].ravel()
   (is_inside,) = np.nonzero((cut > 0) & (cut < 1))
   row, cut = row[is_inside], cut[is_inside]
@@ -335,7 +345,7 @@ def _steep_segments(start, delta, most):
   order = np.lexsort((cut, row))
   row, cut = row[order], cut[order]
   is_segment = (np.diff(row) == 0) & (np.diff(cut) > 0)
-  return row[:-1][is_segment], cut[:-1][is_segment], cut[1:][is_segment]
+  return row[:-1][is_segment], cut[:-1][is_segment], cut[1:][is_segment], count
 
 
 def _rules():

@@ -187,6 +187,10 @@ class AnnotatedModel(object):
       self.labels = class_labels.read(
         self._runner.run, found.logits, predict['classes'], self.num_classes
       )
+      if self.labels and 'all_classes' in predict:
+        annotation_checks.check_labels(
+          self._runner.run, found.logits, predict['all_classes'], self.labels
+        )
     # Forward and backward, a point holds each layer a few times over.
     self.rows_a_call = max(
       1,
@@ -453,7 +457,7 @@ class AnnotatedModel(object):
     )
     points = _points(columns, fetched)
     model_points.check_no_overflow(points, first)
-    self._check_predicted(points.predicted)
+    self._check_predicted(points.predicted, len(columns))
     return points
 
   def _fetches(self, output):
@@ -463,7 +467,11 @@ class AnnotatedModel(object):
       fetches['predicted'] = self._predicted
     return fetches
 
-  def _check_predicted(self, ids):
+  def _check_predicted(self, ids, num_rows):
+    if len(ids) != num_rows:
+      raise refusals.contradictory(
+        self._export_dir, f'it predicts {len(ids)} classes for {num_rows} rows'
+      )
     if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_outputs:
       raise refusals.contradictory(
         self._export_dir,

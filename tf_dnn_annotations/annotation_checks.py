@@ -9,8 +9,10 @@ import re
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from tensorflow.python.framework import tensor_util
 
 from tf_dnn_annotations import annotations
+from tf_dnn_annotations import class_labels
 from tf_dnn_annotations import column_configs
 from tf_dnn_annotations import found_annotations
 from tf_dnn_annotations import graph_walks
@@ -88,6 +90,8 @@ def is_largest(class_ids, logits):
     tensor = tensor.op.inputs[0]
   if tensor.op.type != 'ArgMax':
     return False
+  if tensor_util.constant_value(tensor.op.inputs[1]) not in (1, -1):
+    return False
   tensor = _skip_identities(tensor.op.inputs[0])
   if logits.shape.as_list()[1] > 1:
     return _is_same(tensor, logits)
@@ -163,6 +167,26 @@ def check_probabilities(run_fn, logits, served, computed):
     raise AnnotationError(
       "the output 'probabilities' of the signature 'predict', "
       f'{served.name!r}, is not the probabilities of its logits'
+    )
+
+
+def check_labels(run_fn, logits, all_classes, labels):
+  """Checks that the labels that are predicted are those that are listed.
+
+  Args:
+    run_fn, logits: as in `check_probabilities`.
+    all_classes: the output of the signature `predict`, [batch, num_classes].
+    labels: list of str, read off the predictions.
+
+  Raises:
+    AnnotationError: they differ.
+  """
+  zeros = np.zeros((1, logits.shape.as_list()[-1]))
+  listed = class_labels.texts(run_fn(all_classes, {logits: zeros}))
+  if listed != labels:
+    raise AnnotationError(
+      "the output 'all_classes' of the signature 'predict' lists the labels "
+      f'{listed[:10]}, and those that it predicts are {labels[:10]}'
     )
 
 

@@ -101,6 +101,7 @@ def run(arguments):
     notes.warn_of_signs(labels, summary.num_by_target)
   remedy = _remedy(arguments.method, ig.model, notes.not_converged.count)
   _print_summary(arguments, ig.model, summary, rejected, seconds, remedy)
+  rejected.check_no_rests(arguments.output)
 
 
 def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
@@ -290,11 +291,6 @@ def _print_summary(arguments, model, summary, rejected, seconds, remedy):
   if rejected.count:
     messages.show(
       f'Left out {rejected.count}: see {plain_text.escaped(rejected.path)}'
-    )
-  if rejected.num_rests:
-    messages.show(
-      f'Of {rejected.num_rests} of the files, the rest could not be read: how '
-      'many examples it has is not known'
     )
   messages.show('')
   messages.show(summary.text(unit, bar, remedy))

@@ -108,7 +108,8 @@ def check(strategy, argument):
       + f'one of {list(STRATEGIES)}; got {strategy!r}.'
       + (
         suggestions.did_you_mean(strategy, STRATEGIES)
-        or ' The mean is the cheapest to explain with.'
+        or ' The mean is the cheapest of them; None, the default, stands for '
+        'zeros in every processed column.'
       )
     )
 

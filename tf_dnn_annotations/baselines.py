@@ -110,7 +110,9 @@ def _is_processed(model, baselines, is_dict):
   if not is_of_columns:
     wrong = sorted(map(str, keys - set(columns)))
     known = [*columns, *model.features]
-    hints = [suggestions.did_you_mean(key, known) for key in wrong]
+    hints = [
+      suggestions.did_you_mean(key, known) for key in wrong if key not in known
+    ]
     raise ValueError(
       f'`baselines` must be keyed by column names, {sorted(columns)}, or '
       f'have all features, {sorted(model.features)}; got '

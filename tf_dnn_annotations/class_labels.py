@@ -25,10 +25,15 @@ def read(run_fn, logits, classes, num_classes):
     fed[np.arange(last - first), np.arange(first, last)] = 1
     if logits.shape.as_list()[-1] == 1:
       fed = fed[:, 1:]
-    labels += map(_text, run_fn(classes, {logits: fed}).ravel().tolist())
+    labels += texts(run_fn(classes, {logits: fed}))
   if len(labels) != num_classes:
     raise ValueError(f'it has {num_classes} classes and {len(labels)} labels')
   return None if labels == list(map(str, range(num_classes))) else labels
+
+
+def texts(labels):
+  """Returns the labels in an array of bytes, as a list of str."""
+  return list(map(_text, labels.ravel().tolist()))
 
 
 def _text(label):

@@ -170,7 +170,10 @@ def _parsed_int(text):
     raise ValueError('is not of type int64')
   # A column of whole numbers with some missing: pandas writes it as floats.
   # A float has too few digits for ids.
-  number = decimal.Decimal(text)
+  try:
+    number = decimal.Decimal(text)
+  except decimal.InvalidOperation as error:  # Of an exponent of many digits.
+    raise ValueError('is out of range for an int64') from error
   if not number:
     return 0
   if number.adjusted() > 18:

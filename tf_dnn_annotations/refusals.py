@@ -118,7 +118,7 @@ def not_loaded(export_dir, error):
     meta_graph.meta_info_def.tensorflow_version
     for meta_graph in loader_impl.parse_saved_model(export_dir).meta_graphs
   }
-  newest = max(versions, key=_numbers)
+  newest = max(versions, key=_numbers, default='')
   if _numbers(newest) <= _numbers(tf.__version__):
     return None
   reason = str(getattr(error, 'message', error)).strip()

@@ -99,3 +99,20 @@ class RejectedRows(object):
         'none of the examples can be used; nothing was written but '
         f'{self.path}, which says where and why. The first: {self.first}'
       )
+
+  def check_no_rests(self, output):
+    """Raises `TooManyErrors` if part of a file could not be read.
+
+    How many examples it holds is not known, so nobody can say that they are no
+    more than --max_errors.
+
+    Args:
+      output: path of the file of attributions.
+    """
+    if self.num_rests:
+      raise TooManyErrors(
+        f'the rest of {self.num_rests} of the files could not be read, so more '
+        f'than --max_errors={self._max_errors} examples may be missing. '
+        f'{output} has all others, and {self.path} says where and why. Copy or '
+        'write those files again.'
+      )

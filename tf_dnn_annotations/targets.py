@@ -112,6 +112,11 @@ def _id(model, target):
         f'labels {some}; got {label!r}. Check the spelling.'
         + suggestions.did_you_mean(label, [*labels, 'predicted', 'all'])
       )
+    if labels.count(label) > 1:
+      raise ValueError(
+        f'`targets` must name one class; got {label!r}, the label of '
+        f'{labels.count(label)} of them. Give a class id.'
+      )
     return labels.index(label)
   if isinstance(target, (bool, np.bool_)) or not isinstance(
     target, (int, np.integer)

@@ -190,7 +190,7 @@ class _Graph(object):
       if node.op in _PARSE_OPS:
         run |= self._behind(node.input[1:])
     predict = self._meta_graph.signature_def.get('predict')
-    for name in ('classes', 'probabilities'):
+    for name in ('classes', 'all_classes', 'probabilities'):
       if predict is not None and name in predict.outputs:
         tensors = meta_graphs.tensor_names(predict.outputs[name])
         run |= graph_defs.ancestors(self.nodes, tensors, ends=logits)
