@@ -436,13 +436,13 @@ class AnnotatedModel(object):
         for key, tensor in self._found.features.items()
         if tensor.dtype.is_floating and tensor not in feed
       },
-      'categories': {
-        key: self._found.features[key]
-        for key in (unknown.vocabularies if unknown else ())
-      },
       'columns': self._side_by_side,
       **self._fetches(output),
     }
+    if unknown:
+      fetches['categories'] = {
+        key: self._found.features[key] for key in unknown.vocabularies
+      }
     fetched = self._runner.run_rows(fetches, feed, first)
     if unknown:
       unknown.add(fetched['categories'])

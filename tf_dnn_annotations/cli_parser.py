@@ -68,7 +68,7 @@ A row has:
   baseline_output  the same at the baseline; the mean if there are several
   gap              output - baseline_output - the sum of the attributions
   attributions     one number each; in CSV, columns attributions.<name>
-In CSV, a label that begins with = + - or @ has an apostrophe before it.
+In CSV, a label that begins with = + - @ or a tab has an apostrophe before it.
 
 Examples:
   tf_dnn_annotations attribute export/1700000000 \\
@@ -311,7 +311,9 @@ def _add_attribute_flags(parser):
     type=_whole_number,
     help=(
       'most examples that --on_error=skip leaves out; one more ends the run '
-      f'without output, with exit code 1 (default: {DEFAULT_MAX_ERRORS})'
+      f'without output, with exit code 1 (default: {DEFAULT_MAX_ERRORS}). '
+      'Where the rest of a file cannot be read, the output is written and the '
+      'exit code is 1'
     ),
   )
 

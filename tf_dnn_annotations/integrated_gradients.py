@@ -611,8 +611,8 @@ class _Sums(object):
       self._slices.values(),
       is_first,
     )
-    errors = np.broadcast_to(integrals.errors, len(sizes)) / num_baselines
-    self.errors[rows] += errors[:, np.newaxis]
+    errors = np.asarray(integrals.errors) / num_baselines
+    self.errors[rows] += errors[:, np.newaxis] if errors.ndim else errors
     if self._kernel is not None:
       noise = integrals.noise
       if noise is None:
