@@ -151,7 +151,7 @@ class BuildFilesTest(parameterized.TestCase):
     data = {rule.name + '.py': rule.data for rule in _rules('tests')}
     runs = "'-m', '" + "tf_dnn_annotations'"
     names = [p.name for p in _files('tests') if runs in p.read_text('utf-8')]
-    self.assertNotEmpty(names)
+    self.assertLen(names, 6)
     for name in names:
       self.assertIn('//tf_dnn_annotations:sources', data[name], name)
 
