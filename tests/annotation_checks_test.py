@@ -305,6 +305,10 @@ _CONTRADICTIONS = {
     _output_is('logits', 'probabilities', 'predict'),
     "the logits are '.*logits.*', and those of .*'predict' are '.*probabilit",
   ),
+  'classes_without_probabilities': (
+    lambda meta_graph: _outputs(meta_graph, 'predict').pop('probabilities'),
+    "the signature 'predict' gives classes and no probabilities",
+  ),
   'probabilities_of_other_logits': (
     lambda meta_graph: _exchange(
       _outputs(meta_graph, 'predict'), 'all_class_ids', 'probabilities'

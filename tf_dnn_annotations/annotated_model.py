@@ -296,6 +296,10 @@ class AnnotatedModel(object):
     """Returns {name of an output: its tensor [batch, num_outputs]}."""
     logits = self._found.logits
     if 'probabilities' not in predict:
+      if 'class_ids' in predict or 'classes' in predict:
+        raise found_annotations.AnnotationError(
+          "the signature 'predict' gives classes and no probabilities"
+        )
       self.kind = 'regressor'
       return {'logits': predict.get('predictions', logits)}
     self.kind = 'classifier'
