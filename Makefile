@@ -1,10 +1,10 @@
 # Each target makes its own virtual environment in .venv, once; see
 # tools/find_python for which Python is taken. PYTHON=<command> takes another.
 
-.PHONY: help demo test test-others fuzz bench lint format clean
+.PHONY: help demo test test-others fuzz bench lint format build-files clean
 
 VENV = .venv
-C = $(wildcard tf_dnn_annotations/*.[ch])
+C = $(wildcard tf_dnn_annotations/integrals/*.[ch])
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 # TensorFlow 2.15, or where Python is too new for it, a TensorFlow that is given
 # tf.estimator: its requirements are whole, since pip would bring a second one.
@@ -62,10 +62,13 @@ format: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff check --fix .
 	$(VENV)/bin/python -m ruff format .
 
+build-files:
+	python3 tools/build_files.py
+
 clean:
 	rm -rf $(VENV) .venv-bench .nox build dist *.egg-info .pytest_cache \
 	  .ruff_cache .hypothesis fuzz penguins_demo
-	rm -f tf_dnn_annotations/_path_sweep.so
+	rm -f tf_dnn_annotations/integrals/_path_sweep.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps, one a step, so that what failed is all that is done again.

@@ -36,7 +36,7 @@ def _tensorflow(distribution):
   ]
 
 
-_LIBRARY = 'tf_dnn_annotations._path_sweep'
+_LIBRARY = 'tf_dnn_annotations.integrals._path_sweep'
 
 
 class _BuildLibrary(build_ext.build_ext):
@@ -91,12 +91,12 @@ setuptools.setup(
   long_description=(_HERE / 'README.md').read_text('utf-8'),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
-  packages=['tf_dnn_annotations'],
+  packages=setuptools.find_packages(include=['tf_dnn_annotations*']),
   ext_modules=[
     setuptools.Extension(
       _LIBRARY,
-      ['tf_dnn_annotations/path_sweep.c'],
-      depends=['tf_dnn_annotations/path_sweep_body.h'],
+      ['tf_dnn_annotations/integrals/path_sweep.c'],
+      depends=['tf_dnn_annotations/integrals/path_sweep_body.h'],
       # Vector instructions may be used; nothing asks what they trap.
       extra_compile_args=['-O3', '-fno-math-errno', '-fno-trapping-math'],
       # Where there is no C compiler, numpy does the same, more slowly.
@@ -127,7 +127,7 @@ setuptools.setup(
     ],
   },
   entry_points={
-    'console_scripts': ['tf_dnn_annotations = tf_dnn_annotations.cli:run'],
+    'console_scripts': ['tf_dnn_annotations = tf_dnn_annotations.cli.main:run'],
   },
   classifiers=[
     'Intended Audience :: Science/Research',

@@ -22,7 +22,7 @@ from benchmarks import cases
 from benchmarks import end_to_end
 from benchmarks import measurements
 from benchmarks import report
-from tf_dnn_annotations import path_sweep
+from tf_dnn_annotations.integrals import path_sweep
 
 _PARTS = ('speed', 'classes', 'end_to_end', 'memory', 'curves')
 

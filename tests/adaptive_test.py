@@ -9,8 +9,8 @@ import numpy as np
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import integrated_gradients
-from tf_dnn_annotations import quadrature
+from tf_dnn_annotations.explainers import integrated_gradients
+from tf_dnn_annotations.integrals import quadrature
 
 _RNG = np.random.RandomState(0)
 

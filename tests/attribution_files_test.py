@@ -17,9 +17,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from tf_dnn_annotations import attribution_files
+from tf_dnn_annotations.results import files
 
-_ROOT = str(pathlib.Path(attribution_files.__file__).resolve().parents[1])
+_ROOT = str(pathlib.Path(files.__file__).resolve().parents[2])
 _FIELDS = ('row', 'target', 'output')
 _NAMES = ('age', 'name, "first"')
 _ROWS = [[0, 'Ærø', 1.5], [1, 'a,b\n"c"', None]]
@@ -54,12 +54,12 @@ class AttributionFilesTest(parameterized.TestCase):
 
   def _write(self, name, batches=((_ROWS, _ATTRIBUTIONS),)):
     path = os.path.join(self.dir, name)
-    with attribution_files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
+    with files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
       for fields, attributions in batches:
         writer.write(fields, attributions)
     return path
 
-  @parameterized.parameters(*attribution_files.EXTENSIONS)
+  @parameterized.parameters(*files.EXTENSIONS)
   def test_rows_are_read_as_written(self, extension):
     rows = _rows(self._write('x' + extension))
     is_csv = 'csv' in extension
@@ -74,7 +74,7 @@ class AttributionFilesTest(parameterized.TestCase):
     self.assertLen(rows, 2)
     self.assertEqual(rows[0][1][0], '0.1' if is_csv else 0.1)
 
-  @parameterized.parameters(*attribution_files.EXTENSIONS)
+  @parameterized.parameters(*files.EXTENSIONS)
   def test_batches_follow_each_other_and_bytes_repeat(self, extension):
     halves = [([row], _ATTRIBUTIONS[i : i + 1]) for i, row in enumerate(_ROWS)]
     contents = []
@@ -94,27 +94,27 @@ class AttributionFilesTest(parameterized.TestCase):
     self.assertEqual(rows[0][1], [expected] * 2)
     self.assertEqual(float(rows[1][1][1]), 2)
 
-  @parameterized.parameters(*attribution_files.EXTENSIONS)
+  @parameterized.parameters(*files.EXTENSIONS)
   def test_a_file_without_rows_is_there(self, extension):
     self.assertEmpty(_rows(self._write('x' + extension, [])))
 
-  @parameterized.parameters(*attribution_files.EXTENSIONS)
+  @parameterized.parameters(*files.EXTENSIONS)
   def test_a_file_appears_when_complete(self, extension):
     path = os.path.join(self.dir, 'x' + extension)
     with open(path, 'w') as file:
       file.write('of before')
-    with attribution_files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
+    with files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
       writer.write(_ROWS, _ATTRIBUTIONS)
       with open(path) as file:
         self.assertEqual(file.read(), 'of before')
     self.assertLen(_rows(path), 2)
     self.assertEqual(os.listdir(self.dir), ['x' + extension])
 
-  @parameterized.parameters(*attribution_files.EXTENSIONS)
+  @parameterized.parameters(*files.EXTENSIONS)
   def test_an_exception_leaves_nothing(self, extension):
     path = os.path.join(self.dir, 'x' + extension)
     with self.assertRaises(KeyboardInterrupt):
-      with attribution_files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
+      with files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
         writer.write(_ROWS, _ATTRIBUTIONS)
         raise KeyboardInterrupt()
     # What is destroyed with it writes nothing more.
@@ -126,7 +126,7 @@ class AttributionFilesTest(parameterized.TestCase):
     path = os.path.join(self.dir, 'x.csv')
     names = set()
     for _ in range(2):
-      with attribution_files.AttributionWriter(path, _FIELDS, _NAMES):
+      with files.AttributionWriter(path, _FIELDS, _NAMES):
         (name,) = set(os.listdir(self.dir)) - {'x.csv'}
         names.add(name)
         self.assertNotIn(str(os.getpid()), name.split('.'))
@@ -154,27 +154,25 @@ class AttributionFilesTest(parameterized.TestCase):
   def test_other_file_systems(self):
     # TensorFlow's name for one of them that is there everywhere.
     path = 'file://' + self.dir
-    with attribution_files.AttributionWriter(
-      path + '/x.csv', _FIELDS, _NAMES
-    ) as writer:
+    with files.AttributionWriter(path + '/x.csv', _FIELDS, _NAMES) as writer:
       writer.write(_ROWS, _ATTRIBUTIONS)
       self.assertNotIn('x.csv', os.listdir(self.dir))
     self.assertEqual(os.listdir(self.dir), ['x.csv'])
     self.assertLen(_rows(os.path.join(self.dir, 'x.csv')), 2)
     with self.assertRaises(KeyError):
-      with attribution_files.AttributionWriter(
+      with files.AttributionWriter(
         path + '/y.csv.gz', _FIELDS, _NAMES
       ) as writer:
         writer.write(_ROWS, _ATTRIBUTIONS)
         raise KeyError()
     self.assertEqual(os.listdir(self.dir), ['x.csv'])
 
-  @parameterized.parameters(*attribution_files.EXTENSIONS)
+  @parameterized.parameters(*files.EXTENSIONS)
   def test_a_disk_that_is_full(self, extension):
     program = """
 import resource, signal, sys
 import numpy as np
-from tf_dnn_annotations import attribution_files
+from tf_dnn_annotations.results import files
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 noise = np.random.RandomState(0).randn(5000, 2)
@@ -207,7 +205,7 @@ except OSError as error:
         if os.getuid() == 0:
           os.setgid(65534)
           os.setuid(65534)
-        with attribution_files.AttributionWriter(path, _FIELDS, _NAMES):
+        with files.AttributionWriter(path, _FIELDS, _NAMES):
           pass
       except BaseException as error:
         os.write(write_end, f'{type(error).__name__}: {error}'.encode())
@@ -280,14 +278,14 @@ except OSError as error:
       try:
         signal.setitimer(signal.ITIMER_REAL, 0.0005 + i * 1e-5)
         while count == i:
-          attribution_files.numbers(numbers)
+          files.numbers(numbers)
       except KeyboardInterrupt:
         raised += 1
       self.assertEqual(raised, count)
 
   def test_bad_paths(self):
     with self.assertRaisesRegex(ValueError, r"\.jsonl, \.csv.*got 'x\.json'"):
-      attribution_files.AttributionWriter('x.json', _FIELDS, _NAMES)
+      files.AttributionWriter('x.json', _FIELDS, _NAMES)
     with self.assertRaisesRegex(FileNotFoundError, 'Make it first'):
       self._write('absent/x.csv')
     os.mkdir(os.path.join(self.dir, 'x.csv'))

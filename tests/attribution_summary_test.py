@@ -5,8 +5,8 @@ import dataclasses
 from absl.testing import absltest
 import numpy as np
 
-from tf_dnn_annotations import attribution_summary
-from tf_dnn_annotations import attributions
+from tf_dnn_annotations.results import attributions
+from tf_dnn_annotations.results import summary as attribution_summary
 
 _Attributions = attributions.Attributions
 

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import bad_rows
+from tf_dnn_annotations.explainers import bad_rows
 
 # Without an activation function, an attribution is the change of the input
 # times the weight.

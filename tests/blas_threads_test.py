@@ -4,7 +4,7 @@ import threading
 
 from absl.testing import absltest
 
-from tf_dnn_annotations import blas_threads
+from tf_dnn_annotations.integrals import blas_threads
 
 
 class BlasThreadsTest(absltest.TestCase):

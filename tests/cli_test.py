@@ -23,8 +23,8 @@ import tensorflow.compat.v1 as tf
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import attribute_command
-from tf_dnn_annotations import cli_parser
+from tf_dnn_annotations.cli import attribute_command
+from tf_dnn_annotations.cli import flags
 
 _ROOT = str(pathlib.Path(tfda.__file__).resolve().parents[1])
 
@@ -183,7 +183,7 @@ class CliTest(parameterized.TestCase):
     argv = ['', 'attribute', self._path('model'), '--missing=NA', *arguments]
     argv += [f'--examples={self._path("x.csv")}']
     argv += [f'--output={self._path("o.jsonl")}']
-    attribute_command.run(cli_parser.parsed(argv))
+    attribute_command.run(flags.parsed(argv))
 
   def _json_rows(self, name='o.jsonl'):
     with open(self._path(name), encoding='utf-8') as file:

@@ -9,8 +9,8 @@ import tensorflow.compat.v1 as tf
 
 from tests import network_export
 from tests import numpy_network
-from tf_dnn_annotations import annotated_model
-from tf_dnn_annotations import column_descriptions
+from tf_dnn_annotations.annotations import column_descriptions
+from tf_dnn_annotations.saved_models import annotated_model
 
 _fc = tf.feature_column
 

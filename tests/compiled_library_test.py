@@ -12,9 +12,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import path_sweep
+from tf_dnn_annotations.integrals import path_sweep
 
-_PACKAGE = pathlib.Path(path_sweep.__file__).parent
+_PACKAGE = pathlib.Path(tfda.__file__).parent
 
 
 class CompiledLibraryTest(parameterized.TestCase):
@@ -28,7 +28,7 @@ class CompiledLibraryTest(parameterized.TestCase):
       str(package),
       ignore=shutil.ignore_patterns('__pycache__', '*.so'),
     )
-    self.library = package / path_sweep.LIBRARY
+    self.library = package / 'integrals' / path_sweep.LIBRARY
     # Loading TensorFlow takes seconds: here, it would be an error.
     (self.dir / 'tensorflow.py').write_text('raise SystemError("loaded")')
 
@@ -58,7 +58,8 @@ class CompiledLibraryTest(parameterized.TestCase):
     self.assertEqual(stderr, '')
     stdout, stderr = self._run(
       '-c',
-      'from tf_dnn_annotations import path_sweep as p; print(p.is_built())',
+      'from tf_dnn_annotations.integrals import path_sweep\n'
+      'print(path_sweep.is_built())',
     )
     self.assertEqual(stdout, f'{not why_not}\n')
     return stderr
@@ -66,7 +67,7 @@ class CompiledLibraryTest(parameterized.TestCase):
   def _copy(self, num_bytes=None):
     if not path_sweep.is_built():
       self.skipTest('path_sweep was not built')
-    content = _PACKAGE.joinpath(path_sweep.LIBRARY).read_bytes()
+    content = _PACKAGE.joinpath('integrals', path_sweep.LIBRARY).read_bytes()
     self.library.write_bytes(content[:num_bytes])
     return content
 

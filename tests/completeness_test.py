@@ -8,7 +8,7 @@ from tests import model_cases
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import path_integral
+from tf_dnn_annotations.integrals import rules
 
 _METHODS = ('gausslegendre', 'midpoint', 'trapezoid', 'left', 'right')
 _NETWORKS = {
@@ -89,7 +89,7 @@ class CompletenessTest(parameterized.TestCase):
   def test_gap_is_within_the_bound(self, name, method, num_steps):
     network = _NETWORKS[name]
     result = self._attribute(name, method=method, num_steps=num_steps)
-    discrepancy = _discrepancy(*path_integral.rule(method, num_steps))
+    discrepancy = _discrepancy(*rules.rule(method, num_steps))
     # No more than two nodes' distance, for all of these rules.
     self.assertLess(discrepancy, 2 / (num_steps - 1))
     bounds = self._bounds(network, discrepancy)
@@ -106,7 +106,7 @@ class CompletenessTest(parameterized.TestCase):
   def test_default_method(self, name):
     result = self._attribute(name)
     # As good as 128 Gauss-Legendre nodes, or better.
-    discrepancy = _discrepancy(*path_integral.rule('gausslegendre', 128))
+    discrepancy = _discrepancy(*rules.rule('gausslegendre', 128))
     bounds = self._bounds(_NETWORKS[name], discrepancy)
     np.testing.assert_array_less(np.abs(result.gap), bounds)
 

@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import network_export
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import inspect_command
+from tf_dnn_annotations.cli import inspect_command
 
 _TESTDATA = pathlib.Path(__file__).absolute().parents[1] / 'testdata'
 _EXPORT_DIR = str(_TESTDATA / 'contrib_saved_model')

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from tf_dnn_annotations import crc32c
+from tf_dnn_annotations.cli import crc32c
 
 
 def _by_definition(data):

@@ -8,10 +8,10 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
 
-from tf_dnn_annotations import csv_cells
-from tf_dnn_annotations import csv_files
-from tf_dnn_annotations import example_files
-from tf_dnn_annotations import feature_values
+from tf_dnn_annotations.cli import csv_cells
+from tf_dnn_annotations.cli import csv_files
+from tf_dnn_annotations.cli import example_files
+from tf_dnn_annotations.saved_models import feature_values
 
 
 def _feature(key, dtype, shape=(1,), is_sparse=False):

@@ -17,7 +17,7 @@ import tensorflow.compat.v1 as tf
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import inspect_command
+from tf_dnn_annotations.cli import inspect_command
 
 _X = np.float32(np.random.RandomState(3).randn(5, 4))
 

@@ -11,7 +11,7 @@ from tests import model_cases
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import path_sweep
+from tf_dnn_annotations.integrals import path_sweep
 
 _RNG = np.random.RandomState(0)
 

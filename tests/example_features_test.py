@@ -14,10 +14,10 @@ from tests import model_cases
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import attribute_command
-from tf_dnn_annotations import cli_parser
-from tf_dnn_annotations import feature_values
-from tf_dnn_annotations import inspect_command
+from tf_dnn_annotations.cli import attribute_command
+from tf_dnn_annotations.cli import flags
+from tf_dnn_annotations.cli import inspect_command
+from tf_dnn_annotations.saved_models import feature_values
 
 # 2 * day + 1, as whole numbers.
 _NETWORK = numpy_network.Network(
@@ -82,7 +82,7 @@ class ExampleFeaturesTest(parameterized.TestCase):
   def _run(self, command, *arguments):
     argv = ['', command, self.export_dir, *arguments]
     module = {'attribute': attribute_command, 'inspect': inspect_command}
-    module[command].run(cli_parser.parsed(argv))
+    module[command].run(flags.parsed(argv))
 
   def test_all_that_is_parsed(self):
     with tfda.IntegratedGradients(self.export_dir) as ig:

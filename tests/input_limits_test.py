@@ -13,12 +13,12 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
 
-from tf_dnn_annotations import crc32c
-from tf_dnn_annotations import csv_cells
-from tf_dnn_annotations import csv_files
-from tf_dnn_annotations import example_files
-from tf_dnn_annotations import feature_values
-from tf_dnn_annotations import input_files
+from tf_dnn_annotations.cli import crc32c
+from tf_dnn_annotations.cli import csv_cells
+from tf_dnn_annotations.cli import csv_files
+from tf_dnn_annotations.cli import example_files
+from tf_dnn_annotations.cli import input_files
+from tf_dnn_annotations.saved_models import feature_values
 
 _FEATURES = {
   'name': feature_values.Feature('name', tf.string, [1], False),

@@ -7,11 +7,11 @@ from absl.testing import parameterized
 import numpy as np
 
 from benchmarks import exact_reference
-from tf_dnn_annotations import linear_regions
-from tf_dnn_annotations import path_sweep
-from tf_dnn_annotations import piecewise_linear
-from tf_dnn_annotations import quadrature
-from tf_dnn_annotations import region_sums
+from tf_dnn_annotations.integrals import linear_regions
+from tf_dnn_annotations.integrals import path_sweep
+from tf_dnn_annotations.integrals import piecewise_linear
+from tf_dnn_annotations.integrals import quadrature
+from tf_dnn_annotations.integrals import region_sums
 
 _ACTIVATIONS = {
   'relu': piecewise_linear.RELU,

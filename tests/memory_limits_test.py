@@ -10,8 +10,8 @@ from absl.testing import parameterized
 
 from tests import network_export
 from tests import numpy_network
-from tf_dnn_annotations import annotated_model
-from tf_dnn_annotations import column_descriptions
+from tf_dnn_annotations.annotations import column_descriptions
+from tf_dnn_annotations.saved_models import annotated_model
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 

@@ -12,8 +12,8 @@ from unittest import mock
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from tf_dnn_annotations import estimator_stand_ins
 from tf_dnn_annotations import modern_tf
+from tf_dnn_annotations.modern_tf import stand_ins
 
 _HAS_STAND_INS = modern_tf.make_importable()
 
@@ -24,9 +24,7 @@ from tensorflow_estimator.python.estimator import run_config
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 _INIT_RUN_CONFIG = {
-  'stand_in': estimator_stand_ins.make()[
-    estimator_stand_ins.TRAINING
-  ].init_run_config
+  'stand_in': stand_ins.make()[stand_ins.TRAINING].init_run_config
 }
 if not _HAS_STAND_INS:
   # What it stands in for.
@@ -311,7 +309,7 @@ class TPUTest(parameterized.TestCase):
     ('_tpu_estimator_embedding', 'EmbeddingConfigSpec'),
   )
   def test_is_refused_when_used(self, module, name):
-    modules = estimator_stand_ins.make()
+    modules = stand_ins.make()
     (path,) = (path for path in modules if path.endswith(f'.{module}'))
     with self.assertRaisesRegex(NotImplementedError, f'{name} needs .* 2.15'):
       getattr(modules[path], name)('model', mode='train')

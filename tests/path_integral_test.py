@@ -4,7 +4,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from tf_dnn_annotations import path_integral
+from tf_dnn_annotations.integrals import rules
 
 # Rule: (fewest nodes, degree up to which n nodes are exact).
 _RULES = {
@@ -27,17 +27,17 @@ _ROUNDING = 1e-13
 
 
 def _integrate(function, method, num_steps):
-  nodes, weights = path_integral.rule(method, num_steps)
+  nodes, weights = rules.rule(method, num_steps)
   return np.sum(weights * function(nodes))
 
 
 class PathIntegralTest(parameterized.TestCase):
   def test_every_rule_is_tested(self):
-    self.assertCountEqual(path_integral.RULE_NAMES, _RULES)
+    self.assertCountEqual(rules.RULE_NAMES, _RULES)
 
   @parameterized.parameters(*_CASES)
   def test_nodes_and_weights(self, method, num_steps):
-    nodes, weights = path_integral.rule(method, num_steps)
+    nodes, weights = rules.rule(method, num_steps)
     self.assertEqual((nodes.shape, weights.shape), ((num_steps,),) * 2)
     self.assertEqual((nodes.dtype, weights.dtype), (np.float64,) * 2)
     self.assertAlmostEqual(weights.sum(), 1, delta=_ROUNDING)
@@ -78,7 +78,7 @@ class PathIntegralTest(parameterized.TestCase):
     frequency = 15000.0
     got = _integrate(lambda a: np.cos(frequency * a), 'gausslegendre', 10000)
     self.assertAlmostEqual(got, np.sin(frequency) / frequency, delta=1e-12)
-    nodes, weights = path_integral.rule('gausslegendre', 10000)
+    nodes, weights = rules.rule('gausslegendre', 10000)
     self.assertAlmostEqual(weights.sum(), 1, delta=1e-12)
     np.testing.assert_allclose(nodes + nodes[::-1], 1, rtol=0, atol=1e-15)
 
@@ -103,12 +103,12 @@ class PathIntegralTest(parameterized.TestCase):
     ('right', 4, [1 / 4, 1 / 2, 3 / 4, 1], [1 / 4] * 4),
   )
   def test_by_hand(self, method, num_steps, nodes, weights):
-    got_nodes, got_weights = path_integral.rule(method, num_steps)
+    got_nodes, got_weights = rules.rule(method, num_steps)
     np.testing.assert_array_equal(got_nodes, nodes)
     np.testing.assert_array_equal(got_weights, weights)
 
   def test_numpy_integers_are_integers(self):
-    nodes, _ = path_integral.rule('midpoint', np.int32(3))
+    nodes, _ = rules.rule('midpoint', np.int32(3))
     self.assertLen(nodes, 3)
 
   @parameterized.parameters(
@@ -122,7 +122,7 @@ class PathIntegralTest(parameterized.TestCase):
   )
   def test_errors(self, method, num_steps, error, regex):
     with self.assertRaisesRegex(error, regex):
-      path_integral.rule(method, num_steps)
+      rules.rule(method, num_steps)
 
 
 if __name__ == '__main__':

@@ -15,9 +15,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from tf_dnn_annotations import path_sweep
+from tf_dnn_annotations.integrals import path_sweep
 
-_ROOT = str(pathlib.Path(path_sweep.__file__).resolve().parents[1])
+_ROOT = str(pathlib.Path(path_sweep.__file__).resolve().parents[2])
 
 _RELU = (0.0,), (0.0, 1.0), (0.0,)
 _RELU6 = (0.0, 6.0), (0.0, 1.0, 0.0), (0.0, 0.0)

@@ -15,9 +15,9 @@ import tensorflow.compat.v1 as tf
 
 from tests import network_export
 from tests import numpy_network
-from tf_dnn_annotations import cli
-from tf_dnn_annotations import cli_parser
-from tf_dnn_annotations import plain_text
+from tf_dnn_annotations.cli import flags
+from tf_dnn_annotations.cli import main
+from tf_dnn_annotations.text import plain_text
 
 # Colors, clears, overwrites the line, sets the title, turns the text, and ends
 # the line.
@@ -115,9 +115,9 @@ class HostileModelTest(parameterized.TestCase):
     """Runs the command in this process; returns (stdout, stderr)."""
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-      arguments = cli_parser.parsed(['', *words])
+      arguments = flags.parsed(['', *words])
       arguments.debug = False
-      self.assertEqual(cli.main(arguments), expected_code)
+      self.assertEqual(main.main(arguments), expected_code)
     return stdout.getvalue(), stderr.getvalue()
 
   def _attribute(self, *arguments, output='o.jsonl', expected_code=0):

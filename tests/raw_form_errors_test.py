@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import feature_values
+from tf_dnn_annotations.saved_models import feature_values
 
 _RAW = {
   'color': [[b'red'], [], [b'blue'], [b'red']],  # Any number.

@@ -13,9 +13,9 @@ import tensorflow.compat.v1 as tf
 
 from tests import network_export
 from tests import numpy_network
-from tf_dnn_annotations import attribute_command
-from tf_dnn_annotations import cli_parser
-from tf_dnn_annotations import rejected_rows
+from tf_dnn_annotations.cli import attribute_command
+from tf_dnn_annotations.cli import flags
+from tf_dnn_annotations.cli import rejected_rows
 
 # 2 age + 3 [plan is pro] + 5 [plan is max] + 1 is the log-odds of 'yes'.
 _NETWORK = numpy_network.Network(
@@ -61,7 +61,7 @@ class RejectedRowsTest(parameterized.TestCase):
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout):
       with contextlib.redirect_stderr(stderr):
-        attribute_command.run(cli_parser.parsed(argv))
+        attribute_command.run(flags.parsed(argv))
     return stdout.getvalue(), stderr.getvalue()
 
   def _rows(self, name='o.jsonl'):

@@ -11,10 +11,10 @@ from tests import network_export
 from tests import numpy_network
 from tests import rational_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import linear_regions
-from tf_dnn_annotations import path_sweep
-from tf_dnn_annotations import piecewise_linear
-from tf_dnn_annotations import region_sums
+from tf_dnn_annotations.integrals import linear_regions
+from tf_dnn_annotations.integrals import path_sweep
+from tf_dnn_annotations.integrals import piecewise_linear
+from tf_dnn_annotations.integrals import region_sums
 
 _ACTIVATIONS = {
   'relu': piecewise_linear.RELU,

@@ -164,7 +164,7 @@ class RunEndsTest(parameterized.TestCase):
   def test_a_signal_ends_a_call_into_c_and_a_second_cleaning_up(self):
     program = """
 import hashlib, time
-from tf_dnn_annotations import interrupts
+from tf_dnn_annotations.system import interrupts
 
 def clean(number):
   print('cleaning', flush=True)

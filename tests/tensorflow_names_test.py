@@ -13,8 +13,8 @@ import pathlib
 
 from absl.testing import absltest
 
-from tf_dnn_annotations import estimator_stand_ins
 from tf_dnn_annotations import modern_tf
+from tf_dnn_annotations.modern_tf import stand_ins
 
 modern_tf.make_importable()
 
@@ -65,7 +65,7 @@ def _trees():
   todo = list(_ROOTS)
   while todo:
     module = todo.pop()
-    if module in trees or module in estimator_stand_ins.NAMES:
+    if module in trees or module in stand_ins.NAMES:
       continue
     trees[module] = ast.parse(_path(module).read_text('utf-8'))
     for _, _, dotted in _imports(trees[module]):

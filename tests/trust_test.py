@@ -21,7 +21,7 @@ from tests import model_cases
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import trust
+from tf_dnn_annotations.saved_models import trust
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 _SECRET, _WRITTEN = 'secret.txt', 'written.txt'

@@ -14,9 +14,9 @@ import tensorflow.compat.v1 as tf
 from tests import network_export
 from tests import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import attribute_command
-from tf_dnn_annotations import cli_parser
-from tf_dnn_annotations import vocabularies
+from tf_dnn_annotations.annotations import vocabularies
+from tf_dnn_annotations.cli import attribute_command
+from tf_dnn_annotations.cli import flags
 
 _fc = tf.feature_column
 
@@ -199,7 +199,7 @@ class UnknownCategoriesTest(parameterized.TestCase):
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout):
       with contextlib.redirect_stderr(stderr):
-        attribute_command.run(cli_parser.parsed(argv))
+        attribute_command.run(flags.parsed(argv))
     return stdout.getvalue(), stderr.getvalue().splitlines()
 
   def test_the_command_counts_them_over_all_batches(self):

@@ -14,7 +14,7 @@ import zipfile
 from absl.testing import absltest
 
 import tf_dnn_annotations
-from tf_dnn_annotations import path_sweep
+from tf_dnn_annotations.integrals import path_sweep
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 
@@ -74,13 +74,13 @@ class WheelTest(absltest.TestCase):
       for path in self.wheel.namelist()
       if '.dist-info/' not in path and not path.endswith('.so')
     ]
-    modules = (_ROOT / 'tf_dnn_annotations').glob('*.py')
+    modules = (_ROOT / 'tf_dnn_annotations').rglob('*.py')
     self.assertCountEqual(
       packaged, [path.relative_to(_ROOT).as_posix() for path in modules]
     )
 
   def test_holds_the_library_where_it_can_be_built(self):
-    library = f'tf_dnn_annotations/{path_sweep.LIBRARY}'
+    library = f'tf_dnn_annotations/integrals/{path_sweep.LIBRARY}'
     self.assertEqual(library in self.wheel.namelist(), path_sweep.is_built())
 
   def test_is_for_any_python_and_for_the_platform_of_its_library(self):
@@ -99,7 +99,7 @@ class WheelTest(absltest.TestCase):
     self.assertEndsWith(path.name, '-py3-none-any.whl')
     with zipfile.ZipFile(str(path)) as wheel:
       names = wheel.namelist()
-      self.assertIn('tf_dnn_annotations/path_sweep.py', names)
+      self.assertIn('tf_dnn_annotations/integrals/path_sweep.py', names)
       self.assertEmpty([name for name in names if name.endswith('.so')])
       (metadata,) = [name for name in names if name.endswith('/WHEEL')]
       self.assertIn(b'Root-Is-Purelib: true\n', wheel.read(metadata))
@@ -125,7 +125,7 @@ class WheelTest(absltest.TestCase):
     entry_points.read_string(self._metadata('entry_points.txt'))
     self.assertEqual(
       dict(entry_points['console_scripts']),
-      {'tf_dnn_annotations': 'tf_dnn_annotations.cli:run'},
+      {'tf_dnn_annotations': 'tf_dnn_annotations.cli.main:run'},
     )
     self.assertTrue(
       any(path.endswith('/LICENSE') for path in self.wheel.namelist())

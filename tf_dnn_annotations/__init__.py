@@ -8,14 +8,14 @@ __version__ = '0.1.0'
 # Loaded when first used (PEP 562), since each brings packages that another use
 # of this one does without: readers run where tensorflow_estimator cannot.
 _MODULES = {
-  'ColumnValues': 'baselines',
+  'ColumnValues': 'explainers.baselines',
   'DNNClassifierWithLayerAnnotations': 'estimators',
   'DNNClassifierWithLayerAnnotationsV2': 'estimators',
   'DNNRegressorWithLayerAnnotations': 'estimators',
   'DNNRegressorWithLayerAnnotationsV2': 'estimators',
-  'IntegratedGradients': 'integrated_gradients',
-  'LayerAnnotationsCollectionNames': 'names',
-  'UntrustedModelError': 'trust',
+  'IntegratedGradients': 'explainers.integrated_gradients',
+  'LayerAnnotationsCollectionNames': 'annotations.names',
+  'UntrustedModelError': 'saved_models.trust',
 }
 
 __all__ = sorted(_MODULES)

@@ -1,6 +1,6 @@
 """`python -m tf_dnn_annotations` is the command `tf_dnn_annotations`."""
 
-from tf_dnn_annotations import cli
+from tf_dnn_annotations.cli import main
 
 if __name__ == '__main__':
-  cli.run()
+  main.run()

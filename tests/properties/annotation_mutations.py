@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from tests.properties import byte_mutations
 from tests.properties import graph_mutations
-from tf_dnn_annotations import names
+from tf_dnn_annotations.annotations import names
 
 _NAMES = names.LayerAnnotationsCollectionNames
 _COLUMNS, _FEATURES = _NAMES.PROCESSED_FEATURES, _NAMES.UNPROCESSED_FEATURES

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 import numpy as np
 
 from tests import rational_network
-from tf_dnn_annotations import adaptive_quadrature
-from tf_dnn_annotations import column_attributions
-from tf_dnn_annotations import linear_regions
-from tf_dnn_annotations import path_sweep
-from tf_dnn_annotations import piecewise_linear
-from tf_dnn_annotations import quadrature
-from tf_dnn_annotations import region_sums
-from tf_dnn_annotations import rounding
+from tf_dnn_annotations.integrals import adaptive_quadrature
+from tf_dnn_annotations.integrals import first_layer
+from tf_dnn_annotations.integrals import linear_regions
+from tf_dnn_annotations.integrals import path_sweep
+from tf_dnn_annotations.integrals import piecewise_linear
+from tf_dnn_annotations.integrals import quadrature
+from tf_dnn_annotations.integrals import region_sums
+from tf_dnn_annotations.integrals import rounding
 
 _LINEAR = {
   'relu': piecewise_linear.RELU,
@@ -255,17 +255,15 @@ class _Found(object):
         `quadrature.Integrals`.
     """
     kernel = dense.kernels[0]
-    norms = column_attributions.kernel_norms(kernel)
+    norms = first_layer.kernel_norms(kernel)
     start, end = (_first_layer(dense, columns) for columns in (baselines, x))
     arguments = kernel, norms, x - baselines, [slice(0, x.shape[1])]
     integrals = integrate_fn(
-      start, end, column_attributions.Columns(*arguments, start, end)
+      start, end, first_layer.Columns(*arguments, start, end)
     )
     values = np.empty((len(x), 1, x.shape[1]), np.float32)
-    sizes = column_attributions.add(
-      values, integrals.gradients, *arguments, True
-    )
-    sums, absolute = column_attributions.row_sums(values)
+    sizes = first_layer.add(values, integrals.gradients, *arguments, True)
+    sums, absolute = first_layer.row_sums(values)
     noise = integrals.noise
     if noise is None:
       noise = rounding.of_path(start, end, integrals.gradients)

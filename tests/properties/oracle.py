@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from tf_dnn_annotations import names
+from tf_dnn_annotations.annotations import names
 
 _NAMES = names.LayerAnnotationsCollectionNames
 # How many midpoints; half as many tell how far they are from the integral.

@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations import cli
-from tf_dnn_annotations import cli_parser
-from tf_dnn_annotations import messages
+from tf_dnn_annotations.cli import flags
+from tf_dnn_annotations.cli import main
+from tf_dnn_annotations.cli import messages
 
 # From good to bad. 'not judged' is what plain TensorFlow cannot confirm.
 RIGHT, ERROR, NOT_JUDGED, RAW, WRONG = VERDICTS = (
@@ -255,8 +255,8 @@ def _command(found, *arguments):
   with _captured() as streams:
     with warnings.catch_warnings():
       try:
-        namespace = cli_parser.parsed([messages.PROGRAM, *arguments])
-        code = cli.main(namespace)
+        namespace = flags.parsed([messages.PROGRAM, *arguments])
+        code = main.main(namespace)
       except SystemExit as error:
         code = error.code
       except Exception as error:

@@ -1,0 +1,1 @@
+"""The command line. Imports everything but the writer, `estimators`."""
