@@ -59,7 +59,7 @@ class Case(
   def export(self):
     """Returns the directory of an annotated SavedModel of the network."""
     # They load TensorFlow, which not every peer should have in memory.
-    from tests import network_export
-    from tests import numpy_network
+    from tests.support import network_export
+    from tests.support import numpy_network
 
     return network_export.export(numpy_network.Network(self.layers()))

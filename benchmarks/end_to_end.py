@@ -17,7 +17,7 @@ def measure(repeats):
   # The one that starts the workers should stay small until it is needed.
   import tensorflow as tf
 
-  from tests import network_export
+  from tests.support import network_export
   import tf_dnn_annotations as tfda
 
   directory = network_export.new_dir()

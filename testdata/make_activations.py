@@ -22,8 +22,8 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.python.framework import function as functions_of_tf1
 
 from testdata import make_foreign
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 
 KEPT = {  # To the name of what they compute, in `numpy_network`.
   'own.swish': 'swish',

@@ -20,7 +20,7 @@ import zipfile
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from tests import numpy_network
+from tests.support import numpy_network
 
 DIR = pathlib.Path(__file__).resolve().parent / 'foreign'
 LABELS = ('never', 'once', 'often')

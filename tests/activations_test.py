@@ -18,8 +18,8 @@ from tensorflow.python.saved_model import loader_impl
 
 from testdata import make_activations
 from testdata import make_foreign
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]

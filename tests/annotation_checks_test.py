@@ -11,9 +11,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from tensorflow.core.framework import types_pb2
 
-from tests import model_cases
-from tests import network_export
-from tests import numpy_network
+from tests.support import model_cases
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _COLUMNS = 'layer_annotations/feature_columns'

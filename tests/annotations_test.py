@@ -13,8 +13,8 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.eager import context
 
-from tests import model_cases
-from tests import network_export
+from tests.support import model_cases
+from tests.support import network_export
 import tf_dnn_annotations as tfda
 
 _NAMES = tfda.LayerAnnotationsCollectionNames

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 
-from tests import model_cases
+from tests.support import model_cases
 
 _CASE = model_cases.CASES['two_of_one_feature']
 _EMBEDDING = model_cases.CASES['embedding_mean']

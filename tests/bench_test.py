@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks import cases
 from benchmarks import exact_reference
 from benchmarks import peers
-from tests import numpy_network
+from tests.support import numpy_network
 
 _CASES = [
   cases.Case(width, hidden_units, num_classes)

@@ -8,7 +8,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from tests import model_cases
+from tests.support import model_cases
 
 _CASE = model_cases.CASES['mixed']
 _VERSIONS = [('v1', 1), ('v2', 2)]

@@ -20,8 +20,8 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.cli import attribute_command
 from tf_dnn_annotations.cli import flags

@@ -8,10 +8,10 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from tests import finished_job
-from tests import local_cluster
-from tests import model_cases
-from tests import numpy_network
+from tests.support import finished_job
+from tests.support import local_cluster
+from tests.support import model_cases
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _TASKS = {'chief': 1, 'worker': 1, 'ps': 2, 'evaluator': 1}

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests import network_export
+from tests.support import network_export
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.cli import inspect_command
 

@@ -8,8 +8,8 @@ import shutil
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _GRAPH = 'saved_model.pb'

@@ -13,9 +13,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from tests import finished_job
-from tests import local_cluster
-from tests import model_cases
+from tests.support import finished_job
+from tests.support import local_cluster
+from tests.support import model_cases
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations import modern_tf
 

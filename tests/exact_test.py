@@ -7,9 +7,9 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from tests import model_cases
-from tests import network_export
-from tests import numpy_network
+from tests.support import model_cases
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.integrals import path_sweep
 

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from testdata import make_foreign
-from tests import numpy_network
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from testdata import make_golden
-from tests import numpy_network
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _NUM_STEPS = 4000

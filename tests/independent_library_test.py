@@ -14,7 +14,7 @@ import saliency.core as saliency_core
 import saliency.tf1 as saliency
 import tensorflow.compat.v1 as tf
 
-from tests import model_cases
+from tests.support import model_cases
 import tf_dnn_annotations as tfda
 
 _COLUMNS_SIDE_BY_SIDE = 'dnn/input_from_feature_columns/input_layer/concat:0'

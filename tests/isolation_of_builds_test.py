@@ -10,7 +10,7 @@ from tensorflow.python.feature_column import feature_column_v2 as fc_v2
 from tensorflow_estimator.python.estimator import estimator as estimator_lib
 from tensorflow_estimator.python.estimator.canned import dnn
 
-from tests import model_cases
+from tests.support import model_cases
 import tf_dnn_annotations as tfda
 
 _NAMES = tfda.LayerAnnotationsCollectionNames

@@ -8,8 +8,8 @@ import sys
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 from tf_dnn_annotations.annotations import column_descriptions
 from tf_dnn_annotations.saved_models import annotated_model
 

@@ -16,7 +16,7 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.python.eager import context
 
 from testdata import make_golden
-from tests import network_export
+from tests.support import network_export
 import tf_dnn_annotations as tfda
 
 _SIGNATURES = (

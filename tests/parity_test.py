@@ -14,7 +14,7 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_estimator.python.estimator.canned import dnn
 
-from tests import model_cases
+from tests.support import model_cases
 import tf_dnn_annotations as tfda
 
 _MODES = tf.estimator.ModeKeys

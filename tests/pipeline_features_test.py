@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests import model_cases
+from tests.support import model_cases
 import tf_dnn_annotations as tfda
 
 _CASE = model_cases.CASES['mixed']

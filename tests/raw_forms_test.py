@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import tensorflow.compat.v1 as tf
 
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _NETWORK = numpy_network.whole_numbers(5, [19, 6, 3])

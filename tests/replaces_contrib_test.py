@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.contrib import estimator as contrib_estimator
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from tests import model_cases
+from tests.support import model_cases
 import tf_dnn_annotations as tfda
 
 _NAMES = tfda.LayerAnnotationsCollectionNames

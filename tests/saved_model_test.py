@@ -10,7 +10,7 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.eager import context
 
-from tests import model_cases
+from tests.support import model_cases
 import tf_dnn_annotations as tfda
 
 _NAMES = tfda.LayerAnnotationsCollectionNames

@@ -17,9 +17,9 @@ from tensorflow.python.framework import function as functions_of_tf1
 from tensorflow.python.saved_model import loader_impl
 
 from testdata import make_foreign
-from tests import model_cases
-from tests import network_export
-from tests import numpy_network
+from tests.support import model_cases
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.saved_models import trust
 

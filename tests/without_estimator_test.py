@@ -9,8 +9,8 @@ import sys
 from absl.testing import absltest
 import numpy as np
 
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _ROOT = str(pathlib.Path(tfda.__file__).resolve().parents[1])

@@ -18,8 +18,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from testdata import make_foreign
 from testdata import make_golden
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 
 _TESTDATA = pathlib.Path(__file__).absolute().parents[2] / 'testdata'
 _HEX = b'[0-9a-f]'

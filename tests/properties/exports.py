@@ -14,8 +14,8 @@ import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 from tensorflow_estimator.python.estimator.canned import dnn
 
-from tests import network_export
-from tests import numpy_network
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 ACTIVATION_FNS = {

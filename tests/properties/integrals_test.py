@@ -14,7 +14,7 @@ import hypothesis
 from hypothesis import strategies as st
 import numpy as np
 
-from tests import rational_network
+from tests.support import rational_network
 from tf_dnn_annotations.integrals import adaptive_quadrature
 from tf_dnn_annotations.integrals import first_layer
 from tf_dnn_annotations.integrals import linear_regions

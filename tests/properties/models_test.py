@@ -13,10 +13,10 @@ import hypothesis
 from hypothesis import strategies as st
 import numpy as np
 
-from tests import network_export
-from tests import numpy_network
 from tests.properties import exports
 from tests.properties import strategies
+from tests.support import network_export
+from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
 _SMOOTH = sorted(set(exports.ACTIVATION_FNS) - set(exports.PIECEWISE_LINEAR))

@@ -1,4 +1,4 @@
-"""What a job of tests/local_cluster.py has left behind."""
+"""What a job of tests/support/local_cluster.py has left behind."""
 
 import os
 
@@ -7,8 +7,8 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests import local_cluster
-from tests import model_cases
+from tests.support import local_cluster
+from tests.support import model_cases
 
 
 class FinishedJob(object):

@@ -16,7 +16,7 @@ import time
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 
-from tests import model_cases
+from tests.support import model_cases
 
 HEAD = 'multi_class'
 MAX_STEPS = 20
@@ -87,7 +87,7 @@ def run(base_dir, annotated, version, tasks=None, strategy=''):
     RuntimeError: a task failed or took too long; has all that they wrote.
   """
   case(base_dir)  # Writes the vocabulary: here, not by several tasks at once.
-  command = [sys.executable, '-m', 'tests.local_cluster', base_dir]
+  command = [sys.executable, '-m', 'tests.support.local_cluster', base_dir]
   command += [str(int(annotated)), str(version), strategy]
   processes = {}
   with contextlib.ExitStack() as stack:
@@ -97,7 +97,7 @@ def run(base_dir, annotated, version, tasks=None, strategy=''):
       )
       processes[name] = subprocess.Popen(
         command,
-        cwd=pathlib.Path(__file__).absolute().parents[1],
+        cwd=pathlib.Path(__file__).absolute().parents[2],
         env=dict(
           os.environ,
           PYTHONPATH=os.pathsep.join(filter(None, sys.path)),
