@@ -219,15 +219,6 @@ class ReadmeTest(absltest.TestCase):
       if not link.startswith('https://'):
         self.assertTrue((_ROOT / link).exists(), link)
 
-  def test_architecture_tells_of_every_module(self):
-    text = (_ROOT / 'docs' / 'architecture.md').read_text('utf-8')
-    parts = text.partition('## Parts')[2].partition('\n## ')[0]
-    told = []
-    for cell in re.findall(r'^\| (`[^|]*) \|', parts, re.MULTILINE):
-      told += re.findall(r'`(\w+)`', cell)
-    modules = {p.stem for p in (_ROOT / 'tf_dnn_annotations').glob('*.py')}
-    self.assertCountEqual(told, modules - {'__init__'})
-
   def test_extras_are_those_of_setup(self):
     setup = (_ROOT / 'setup.py').read_text('utf-8')
     extras = re.findall(r"'\.\[(\w+)\]'", _readme()) + ['progress']
