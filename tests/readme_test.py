@@ -1,8 +1,8 @@
 """What README.md and docs/ say can be done as they say.
 
-Every Python block is run, those of a page one after the other in one namespace.
-All pages are given one pipeline, of the penguins, and the SavedModel that the
-blocks of the README export.
+Every Python block is run, those of a page one after the other in one namespace,
+but a block that imports TensorFlow is a program of its own. All pages are given
+one pipeline, of the penguins, and the SavedModel that the README exports.
 """
 
 import os
@@ -44,7 +44,9 @@ def _namespace_after(path, given):
   """Runs the blocks of a page; returns the names that they leave."""
   namespace = dict(given)
   for code in _blocks(path):
-    exec(compile(code, path.name, 'exec'), namespace)
+    is_program = 'import tensorflow as tf\n' in code
+    names = {} if is_program else namespace
+    exec(compile(code, path.name, 'exec'), names)
   return namespace
 
 
