@@ -440,23 +440,22 @@ class IntegratedGradients(object):
     num_targets = self.model.num_outputs if ids is None else 1
     noise = np.empty((len(x.outputs), num_targets))
     integrals, num_regions = self._integrators[output].integrate(
-      _path(start), _path(x), ids, noise
+      start.path, x.path, ids, noise
     )
     if output == 'probabilities':
       # What logits are known to is a share of them.
       network = self.model.network
       largest = [
-        np.abs(network.logits(_path(points))).max(axis=1)
-        for points in (start, x)
+        np.abs(network.logits(points.path)).max(axis=1) for points in (start, x)
       ]
       noise *= 1 + _SHARE_OF_LOGITS * np.maximum(*largest)[:, np.newaxis]
     return quadrature.Integrals(integrals, num_regions, noise=noise)
 
   def _fixed(self, output, nodes, weights, max_rows, start, x, ids, *_):
-    end = _path(x)
+    end = x.path
     integrals = quadrature.fixed(
       self._gradient_fn(output, ids),
-      np.broadcast_to(_path(start), end.shape),
+      np.broadcast_to(start.path, end.shape),
       end,
       nodes,
       weights,
@@ -477,11 +476,11 @@ class IntegratedGradients(object):
     outputs,
     columns,
   ):
-    end = _path(x)
+    end = x.path
     known = _ROUNDING * np.maximum(np.abs(outputs), np.abs(start_outputs))
     integrals = adaptive_quadrature.adaptive(
       self._gradient_fn(output, ids),
-      np.broadcast_to(_path(start), end.shape),
+      np.broadcast_to(start.path, end.shape),
       end,
       outputs - start_outputs,
       known,
@@ -497,7 +496,7 @@ class IntegratedGradients(object):
       # Of small ones the logarithm is about as large as the logits. A quarter
       # is as for logits: these activations are mostly smooth.
       least = np.clip(np.minimum(outputs, start_outputs), _LEAST, 1)
-      noise = rounding.of_path(_path(start), end, integrals.gradients)
+      noise = rounding.of_path(start.path, end, integrals.gradients)
       noise *= 0.25 - _SHARE_OF_LOGARITHM * np.log(least)
       integrals = integrals._replace(noise=noise)
     return integrals
@@ -508,18 +507,10 @@ class IntegratedGradients(object):
 
   def _gradient_fn(self, output, ids):
     """Returns the function that `quadrature` takes, of points on the path."""
-    model = self.model
 
     def gradients(points, rows):
       targets = None if ids is None else ids[rows]
-      if model.kernel is not None:
-        path = {'first_layer': points}
-        return model.gradients(output, path, targets)['first_layer']
-      path = {
-        name: points[:, part] for name, part in model.column_slices.items()
-      }
-      found = model.gradients(output, path, targets)
-      return np.concatenate([found[name] for name in path], axis=-1)
+      return self.model.gradients(output, points, targets)
 
     return gradients
 
@@ -576,7 +567,7 @@ class _Sums(object):
     differences = x.columns
     if start.columns.any():
       differences = differences - start.columns
-    ends = _path(start), _path(x)
+    ends = start.path, x.path
     integrals = engine(
       start,
       x,
@@ -683,11 +674,6 @@ def _of_targets(values, ids):
   if ids is None:
     return values
   return np.take_along_axis(values, ids[:, np.newaxis], axis=1)
-
-
-def _path(points):
-  """Returns where `Points` lie on their paths, [n, size]."""
-  return points.path.get('first_layer', points.columns)
 
 
 def _check_positive(name, value, types=(int, np.integer)):
