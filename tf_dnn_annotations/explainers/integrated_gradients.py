@@ -14,6 +14,7 @@ import numpy as np
 from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.explainers import bad_rows
 from tf_dnn_annotations.explainers import baselines as baseline_points
+from tf_dnn_annotations.explainers import choices
 from tf_dnn_annotations.explainers import computed_baselines
 from tf_dnn_annotations.explainers import targets as target_ids
 from tf_dnn_annotations.integrals import adaptive_quadrature
@@ -41,8 +42,6 @@ _EXACT_ROWS = 32, 512
 _INTEGRAL_NUMBERS = 1 << 21
 # Rows times weights that are worth a thread of their own.
 _LEAST_WORK = 1 << 18
-
-_OUTPUTS = ('logits', 'probabilities')
 
 # Attributions that cancel to less than this share of the sum of their absolute
 # values explain a difference that there hardly is.
@@ -421,8 +420,7 @@ class IntegratedGradients(object):
       raise ValueError(
         "`method` must be 'auto', 'exact' or one of "
         f"{list(rules.RULE_NAMES)}; got {method!r}. 'auto' needs no "
-        'number of steps.'
-        + suggestions.did_you_mean(method, ['auto', 'exact', *rules.RULE_NAMES])
+        'number of steps.' + suggestions.did_you_mean(method, choices.METHODS)
       )
     if num_steps is None:
       num_steps = DEFAULT_NUM_STEPS
@@ -515,10 +513,11 @@ class IntegratedGradients(object):
     return gradients
 
   def _check_output(self, output):
-    if output not in _OUTPUTS:
+    if output not in choices.OUTPUTS:
       raise ValueError(
-        f'`output` must be one of {list(_OUTPUTS)}; got {output!r}. Logits are '
-        'the usual choice.' + suggestions.did_you_mean(output, _OUTPUTS)
+        f'`output` must be one of {list(choices.OUTPUTS)}; got {output!r}. '
+        'Logits are the usual choice.'
+        + suggestions.did_you_mean(output, choices.OUTPUTS)
       )
     if output == 'probabilities' and self.model.kind == 'regressor':
       raise ValueError(
