@@ -351,7 +351,7 @@ class IntegratedGradients(object):
       try:
         result = self.attribute(examples, **arguments)
       except annotated_model.RowError as error:
-        if on_error == 'raise':
+        if on_error == 'raise' or error.of != 'examples':
           raise
         result, num_rows, errors = bad_rows.attributions_of_others(
           self, examples, error, arguments

@@ -341,7 +341,9 @@ class AnnotatedModel(object):
       if not feature.is_sparse and feature.shape != [None]
     }
 
-  def points_of_examples(self, examples, output, max_rows=None):
+  def points_of_examples(
+    self, examples, output, max_rows=None, subject='`examples`'
+  ):
     """Computes the columns and outputs of examples.
 
     Args:
@@ -349,6 +351,7 @@ class AnnotatedModel(object):
         `feature_values.batch` does.
       output: 'logits' or 'probabilities'.
       max_rows: most rows in one model call.
+      subject: what error messages call the examples.
 
     Returns:
       `Points`.
@@ -359,18 +362,18 @@ class AnnotatedModel(object):
       TypeError: a feature of another type, or `examples` is no such thing.
     """
     chunk = max_rows or self.rows_a_call
-    num_rows, read_fn = self.reader(examples)
+    num_rows, read_fn = self.reader(examples, subject)
     parts = [
       self.points_of_rows(read_fn, first, min(first + chunk, num_rows), output)
       for first in range(0, max(num_rows, 1), chunk)
     ]
     return model_points.joined(parts)
 
-  def reader(self, examples):
+  def reader(self, examples, subject='`examples`'):
     """Returns how rows of examples get into the model.
 
     Args:
-      examples: as in `points_of_examples`.
+      examples, subject: as in `points_of_examples`.
 
     Returns:
       (n, function of the first and the last row that returns what the session
@@ -385,9 +388,11 @@ class AnnotatedModel(object):
         RuntimeWarning,
         stacklevel=3,
       )
-    examples = example_forms.plain(examples)
+    examples = example_forms.plain(examples, subject)
     if isinstance(examples, dict):
-      values, num_rows = feature_values.batch(self.features, examples)
+      values, num_rows = feature_values.batch(
+        self.features, examples, subject=subject
+      )
 
       def feed_of_rows(first, last):
         return self._feed(feature_values.rows(values, first, last))
