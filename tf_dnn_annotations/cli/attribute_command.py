@@ -148,19 +148,14 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
       for warning in caught:
         notes.add(warning.message, [records[row] for row in good])
       return result, good, reasons
-    except ValueError as error:
-      # That of a baseline is the cause of another error.
-      is_baseline = isinstance(error.__cause__, annotated_model.RowError)
-      row_error = error.__cause__ if is_baseline else error
-      if not isinstance(row_error, annotated_model.RowError):
+    except annotated_model.RowError as error:
+      if error.of == 'examples':
+        record, remedy = records[error.row], command_inputs.SKIP
+      elif baseline_records:
+        record, remedy = baseline_records[error.row], ''
+      else:  # They are computed.
         raise
-      if is_baseline:
-        if not baseline_records:
-          raise
-        record, remedy = baseline_records[row_error.row], ''
-      else:
-        record, remedy = records[row_error.row], command_inputs.SKIP
-      raise ValueError(f'{record.place}: {row_error.reason}{remedy}') from error
+      raise ValueError(f'{record.place}: {error.reason}{remedy}') from error
 
   return attribute
 
