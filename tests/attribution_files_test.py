@@ -177,7 +177,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 noise = np.random.RandomState(0).randn(5000, 2)
 try:
-  with attribution_files.AttributionWriter(sys.argv[1], ['row'], 'ab') as file:
+  with files.AttributionWriter(sys.argv[1], ['row'], 'ab') as file:
     file.write([[i] for i in range(5000)], noise)
 except OSError as error:
   print(error)

@@ -29,7 +29,8 @@ _ROOT = str(pathlib.Path(__file__).absolute().parents[1])
 _READ = """
 import resource, sys
 import tensorflow.compat.v1 as tf
-from tf_dnn_annotations import csv_cells, example_files, feature_values
+from tf_dnn_annotations.cli import csv_cells, example_files
+from tf_dnn_annotations.saved_models import feature_values
 features = {'name': feature_values.Feature('name', tf.string, [1], False)}
 def peak():
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -26,7 +26,7 @@ _ROOT = str(pathlib.Path(tfda.__file__).resolve().parents[1])
 # `arguments`, `signal` (0: none) and `delay`, from when it is handled on.
 _STARTER = """
 import json, os, signal, sys, time
-from tf_dnn_annotations import attribute_command, cli
+from tf_dnn_annotations.cli import attribute_command, main
 
 
 def run(arguments):
@@ -36,7 +36,7 @@ def run(arguments):
   os.dup2(os.open('stderr', os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
   sys.argv[1:] = arguments
   try:
-    cli.run()
+    main.run()
   except SystemExit as end:
     os._exit(end.code or 0)
   finally:
