@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 
+from tests.support import directories
+
 _NUM_ROWS = 8192
 _BATCH = 1024
 _HIDDEN_UNITS = [128, 64]
@@ -17,10 +19,9 @@ def measure(repeats):
   # The one that starts the workers should stay small until it is needed.
   import tensorflow as tf
 
-  from tests.support import network_export
   import tf_dnn_annotations as tfda
 
-  directory = network_export.new_dir()
+  directory = directories.new_dir()
   estimator = tfda.DNNClassifierWithLayerAnnotations(
     hidden_units=_HIDDEN_UNITS,
     feature_columns=_columns(tf),

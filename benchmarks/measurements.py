@@ -7,14 +7,14 @@ meets all of them alike. A measurement is the median of such turns.
 import functools
 import os
 import statistics
-import tempfile
 
 import numpy as np
 
 from benchmarks import cases
-from benchmarks import exact_reference
 from benchmarks import peers
 from benchmarks import worker
+from tests.support import directories
+from tests.support import numpy_network
 
 NUM_STEPS = 50
 # The steps that others are given to become as exact as this package. Those of
@@ -42,7 +42,6 @@ class Bench(object):
 
   def __init__(self, repeats):
     self._repeats = repeats
-    self._directory = tempfile.TemporaryDirectory()
     self._exports = {}
     self._workers = {}
 
@@ -193,7 +192,6 @@ class Bench(object):
 
   def close(self):
     self.close_workers()
-    self._directory.cleanup()
 
   def _load(self, case, name):
     """Returns the worker of a peer, with a case loaded."""
@@ -251,11 +249,11 @@ class Bench(object):
     }
 
   def _error(self, case, name, setting, num_steps, num_rows):
-    path = os.path.join(self._directory.name, 'values.npy')
+    path = os.path.join(directories.new_dir(), 'values.npy')
     self._workers[name].values(
       num_rows=num_rows, num_steps=num_steps, setting=setting, path=path
     )
-    return exact_reference.error(np.load(path), _exact(case)[:num_rows])
+    return error(np.load(path), _exact(case)[:num_rows])
 
   def _add_most_steps(self, case, measured):
     """Adds how exact others are with as many steps as they are given."""
@@ -274,12 +272,34 @@ class Bench(object):
 @functools.lru_cache(maxsize=1)
 def _exact(case):
   x = case.rows(_ROWS_OF_ERRORS)
+  return exact(case, x, case.targets(x))
+
+
+def exact(case, x, targets):
+  """Returns float64 [n, width]: the exact attributions of rows of a case.
+
+  Args:
+    case: `cases.Case`.
+    x: [n, width].
+    targets: int [n], which logits.
+  """
+  network = numpy_network.Network(case.layers(), is_classifier=False)
   return np.stack(
     [
-      exact_reference.attributions(case.layers(), row, target)
-      for row, target in zip(x, case.targets(x))
+      network.attributions(row, np.zeros_like(row), targets=[target])[0]
+      for row, target in zip(x, targets)
     ]
   )
+
+
+def error(values, expected):
+  """Returns the largest error of some rows' attributions, both [n, width].
+
+  An error is the largest absolute difference of an element from the exact
+  value, relative to the row's largest absolute exact attribution.
+  """
+  differences = np.abs(values - expected).max(axis=1)
+  return float((differences / np.abs(expected).max(axis=1)).max())
 
 
 def _named(case):

@@ -4,22 +4,26 @@ The SavedModel is what users of tf.contrib.estimator left behind: written by its
 own DNNClassifierWithLayerAnnotations, of TensorFlow 1.15.5 on Python 3.7, with
 feature columns of the private constructors, as it saw no others. Its strings
 are dense features, as it crashed on sparse ones. The attributions are computed
-here in float64 numpy, from the checkpoint and without this project's code.
+here in float64 numpy, from the checkpoint and without the package's code.
 
     python3.7 -m venv /tmp/contrib
     /tmp/contrib/bin/pip install tensorflow-cpu==1.15.5 'protobuf<3.21'
-    /tmp/contrib/bin/python testdata/make_contrib.py
+    /tmp/contrib/bin/python -m testdata.make_contrib
+
+The last command is run in the directory above.
 """
 
 import json
 import os
 import shutil
-import tempfile
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.contrib import estimator as contrib_estimator
 from tensorflow.python.feature_column import feature_column as fc
+
+from tests.support import directories
+from tests.support import numpy_network
 
 _DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 _BOUNDARIES = (0.0, 2.0)
@@ -121,46 +125,6 @@ def _column_values(embeddings):
   }
 
 
-def _integrated_gradients(x, layers):
-  """Returns [classes, width]: attributions of x against zeros, summed exactly.
-
-  Between the points at which a unit switches the gradient is constant.
-
-  Args:
-    x: [width].
-    layers: list of (kernel, bias); ReLU after each but the last.
-  """
-
-  def pre_activations(a):
-    values, hidden = [], a * x
-    for kernel, bias in layers:
-      values.append(hidden.dot(kernel) + bias)
-      hidden = np.maximum(values[-1], 0)
-    return values
-
-  ends = [0.0, 1.0]
-  for i in range(len(layers) - 1):
-    # The units of a layer are linear between the switches of those before it.
-    switches = []
-    for low, high in zip(ends, ends[1:]):
-      at_low, at_high = pre_activations(low)[i], pre_activations(high)[i]
-      for z_low, z_high in zip(at_low, at_high):
-        if z_low * z_high < 0:
-          switches.append(low + (high - low) * z_low / (z_low - z_high))
-    ends = sorted(ends + switches)
-  integral = 0.0
-  for low, high in zip(ends, ends[1:]):
-    gradient = layers[-1][0]
-    values = pre_activations((low + high) / 2)
-    for i in reversed(range(len(layers) - 1)):
-      gradient = layers[i][0].dot((values[i] > 0)[:, np.newaxis] * gradient)
-    integral = integral + (high - low) * gradient
-  assert np.allclose(
-    x.dot(integral), pre_activations(1.0)[-1] - pre_activations(0.0)[-1]
-  )
-  return (x[:, np.newaxis] * integral).T
-
-
 def _attributions(estimator):
   def variable(name):
     return np.float64(estimator.get_variable_value('dnn/' + name))
@@ -170,13 +134,15 @@ def _attributions(estimator):
       'input_from_feature_columns/input_layer/city_embedding/embedding_weights'
     )
   )
-  layers = [
-    (variable(layer + '/kernel'), variable(layer + '/bias'))
-    for layer in ('hiddenlayer_0', 'hiddenlayer_1', 'logits')
-  ]
+  network = numpy_network.Network(
+    [
+      (variable(layer + '/kernel'), variable(layer + '/bias'))
+      for layer in ('hiddenlayer_0', 'hiddenlayer_1', 'logits')
+    ]
+  )
   values = np.stack(
     [
-      _integrated_gradients(x, layers)
+      network.attributions(x, np.zeros_like(x))
       for x in np.concatenate(list(columns.values()), axis=1)
     ]
   )
@@ -190,13 +156,13 @@ def main():
     hidden_units=[6, 5],
     feature_columns=_columns(),
     n_classes=_NUM_CLASSES,
-    model_dir=tempfile.mkdtemp(),
+    model_dir=directories.new_dir(),
     config=tf.estimator.RunConfig(tf_random_seed=3),
   )
   estimator.train(
     lambda: tf.data.Dataset.from_tensors(_training_data()).repeat(), steps=200
   )
-  export_dir = estimator.export_saved_model(tempfile.mkdtemp(), _receiver)
+  export_dir = estimator.export_saved_model(directories.new_dir(), _receiver)
   kept_dir = os.path.join(_DIRECTORY, 'contrib_saved_model')
   shutil.rmtree(kept_dir, ignore_errors=True)
   shutil.move(tf.compat.as_text(export_dir), kept_dir)

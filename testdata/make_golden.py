@@ -1,6 +1,6 @@
 """Writes testdata/golden: a model, and what its attributions must be.
 
-    python testdata/make_golden.py
+    python -m testdata.make_golden     # in the directory above
 
 TensorFlow's ordinary DNNClassifier is trained and its checkpoint kept; the
 annotated estimator exports that checkpoint; and `expected` works out the
@@ -14,11 +14,12 @@ import json
 import os
 import pathlib
 import shutil
-import sys
-import tempfile
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+
+from tests.support import directories
+from tests.support import numpy_network
 
 DIR = pathlib.Path(__file__).resolve().parent / 'golden'
 CHECKPOINT = str(DIR / 'checkpoint' / 'model.ckpt')
@@ -149,77 +150,15 @@ def _cross_counts():
   return counts
 
 
-def _network(variables):
-  """Returns [(kernel, bias)], the logits' last."""
+def network(variables):
+  """Returns the `numpy_network.Network` of a checkpoint's {name: value}."""
   layers = [f'hiddenlayer_{i}' for i in range(len(HIDDEN_UNITS))] + ['logits']
-  return [
-    (variables[f'dnn/{name}/kernel'], variables[f'dnn/{name}/bias'])
-    for name in layers
-  ]
-
-
-def _forward(layers, x):
-  """Returns the pre-activations [n, units] of each layer."""
-  z = []
-  for kernel, bias in layers:
-    z.append(x @ kernel + bias)
-    x = np.maximum(z[-1], 0)
-  return z
-
-
-def _region_borders(layers, x, baseline):
-  """Returns the rising positions on the path where a ReLU switches, 0 and 1."""
-  borders = [0.0, 1.0]
-  for layer in range(len(layers) - 1):
-    # Between the borders of the layers before, this layer is linear.
-    found = list(borders)
-    for start, stop in zip(borders[:-1], borders[1:]):
-      ends = np.array([[start], [stop]])
-      first, last = _forward(layers, baseline + ends * (x - baseline))[layer]
-      for a, b in zip(first, last):
-        if a * b < 0:
-          found.append(start + (stop - start) * a / (a - b))
-    borders = sorted(found)
-  return borders
-
-
-def _logits_gradients(layers, point):
-  """Returns [num_classes, width] at one point."""
-  gradient = np.eye(len(LABELS))
-  z = _forward(layers, point[np.newaxis])
-  for i in reversed(range(len(layers))):
-    if i < len(layers) - 1:
-      gradient = gradient * (z[i][0] > 0)
-    gradient = gradient @ layers[i][0].T
-  return gradient
-
-
-def _softmax(logits):
-  exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-  return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-
-def _attributions(layers, x, baseline, output):
-  """Returns [num_classes, width] for one row.
-
-  In a region the logits are linear. The gradient of the logits is constant
-  there, and so is exact at any point; the mean of the softmax's slope over it
-  is taken by Gauss-Legendre with 60 nodes, which is exact to 1e-15 for as
-  smooth a function.
-  """
-  total = np.zeros((len(LABELS), len(x)))
-  nodes, weights = np.polynomial.legendre.leggauss(60)
-  borders = _region_borders(layers, x, baseline)
-  for start, stop in zip(borders[:-1], borders[1:]):
-    middle = (start + stop) / 2
-    gradient = _logits_gradients(layers, baseline + middle * (x - baseline))
-    if output == 'probabilities':
-      positions = (middle + nodes * (stop - start) / 2)[:, np.newaxis]
-      p = _softmax(_forward(layers, baseline + positions * (x - baseline))[-1])
-      slope = p[:, :, np.newaxis] * (np.eye(len(LABELS)) - p[:, np.newaxis])
-      gradient = np.einsum('k,kij->ij', weights / 2, slope) @ gradient
-    total += (stop - start) * gradient
-  return total * (x - baseline)
+  return numpy_network.Network(
+    [
+      (variables[f'dnn/{name}/kernel'], variables[f'dnn/{name}/bias'])
+      for name in layers
+    ]
+  )
 
 
 def expected(checkpoint=CHECKPOINT):
@@ -229,25 +168,21 @@ def expected(checkpoint=CHECKPOINT):
     name: np.float64(reader.get_tensor(name))
     for name in reader.get_variable_to_shape_map()
   }
-  layers = _network(variables)
+  dnn = network(variables)
   processed = processed_columns(variables)
   x = np.concatenate(list(processed.values()), axis=1)
   cuts = np.cumsum([value.shape[1] for value in processed.values()])[:-1]
   cases = []
   for output in ('logits', 'probabilities'):
-    activated = _forward(layers, x)[-1]
-    outputs = activated if output == 'logits' else _softmax(activated)
     for baseline_row in (None, _ROW_OF_BASELINE):
       baseline = 0 * x[0] if baseline_row is None else x[baseline_row]
-      values = np.array(
-        [_attributions(layers, row, baseline, output) for row in x]
-      )
+      values = np.array([dnn.attributions(row, baseline, output) for row in x])
       parts = np.split(values, cuts, axis=2)
       cases.append(
         {
           'output': output,
           'baseline_row': baseline_row,
-          'outputs': outputs.tolist(),
+          'outputs': dnn.outputs(x, output).tolist(),
           'values': {
             name: part.tolist() for name, part in zip(processed, parts)
           },
@@ -286,21 +221,20 @@ def _train(model_dir):
 
 
 def main():
-  # Where the writer is, if it is not installed.
-  sys.path.insert(0, str(DIR.parents[1]))
   import tf_dnn_annotations as tfda
 
   shutil.rmtree(DIR, ignore_errors=True)
   os.makedirs(os.path.dirname(CHECKPOINT))
-  with tempfile.TemporaryDirectory() as scratch:
-    trained = _train(os.path.join(scratch, 'model'))
-    for path in glob.glob(trained + '.*'):
-      if not path.endswith('.meta'):  # The graph; no estimator reads it.
-        shutil.copy(path, CHECKPOINT + path[len(trained) :])
-    exported = tfda.DNNClassifierWithLayerAnnotations(
-      model_dir=os.path.join(scratch, 'other'), **estimator_arguments()
-    ).export_saved_model(scratch, receiver_fn(), checkpoint_path=CHECKPOINT)
-    shutil.copytree(tf.compat.as_str_any(exported), SAVED_MODEL)
+  trained = _train(directories.new_dir())
+  for path in glob.glob(trained + '.*'):
+    if not path.endswith('.meta'):  # The graph; no estimator reads it.
+      shutil.copy(path, CHECKPOINT + path[len(trained) :])
+  exported = tfda.DNNClassifierWithLayerAnnotations(
+    model_dir=directories.new_dir(), **estimator_arguments()
+  ).export_saved_model(
+    directories.new_dir(), receiver_fn(), checkpoint_path=CHECKPOINT
+  )
+  shutil.copytree(tf.compat.as_str_any(exported), SAVED_MODEL)
   with tf.io.TFRecordWriter(EXAMPLES) as writer:
     for example in serialized_examples():
       writer.write(example)

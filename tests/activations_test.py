@@ -6,7 +6,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import zipfile
 
 from absl.testing import absltest
@@ -18,6 +17,7 @@ from tensorflow.python.saved_model import loader_impl
 
 from testdata import make_activations
 from testdata import make_foreign
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
@@ -102,11 +102,11 @@ class EveryActivationTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls._directory = tempfile.TemporaryDirectory()
+    cls._directory = directories.new_dir()
     written = subprocess.run(
       [
         *(sys.executable, '-m', 'testdata.make_activations'),
-        cls._directory.name,
+        cls._directory,
       ],
       cwd=str(_ROOT),
       check=True,
@@ -117,13 +117,8 @@ class EveryActivationTest(parameterized.TestCase):
     )
     cls.names = written.stdout.split()
 
-  @classmethod
-  def tearDownClass(cls):
-    cls._directory.cleanup()
-    super().tearDownClass()
-
   def _export_dir(self, name):
-    return os.path.join(self._directory.name, name)
+    return os.path.join(self._directory, name)
 
   def test_all_are_explained(self):
     self.assertContainsSubset(
@@ -231,16 +226,11 @@ class KeptModelsTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls._directory = tempfile.TemporaryDirectory()
+    cls._directory = directories.new_dir()
     for version in make_activations.VERSIONS:
       path = make_foreign.DIR / f'activations_{version}.zip'
       with zipfile.ZipFile(str(path)) as archive:
-        archive.extractall(os.path.join(cls._directory.name, version))
-
-  @classmethod
-  def tearDownClass(cls):
-    cls._directory.cleanup()
-    super().tearDownClass()
+        archive.extractall(os.path.join(cls._directory, version))
 
   @parameterized.parameters(*_KEPT)
   def test_attributions(self, key):
@@ -252,7 +242,7 @@ class KeptModelsTest(parameterized.TestCase):
         [network.attributions(r, np.zeros_like(r), output)[1] for r in rows]
       )
       with tfda.IntegratedGradients(
-        os.path.join(self._directory.name, version, name)
+        os.path.join(self._directory, version, name)
       ) as ig:
         result = ig.attribute(
           {'x': rows}, targets=1, output=output, tolerance=_TOLERANCE

@@ -14,6 +14,7 @@ from tensorflow.core.framework import types_pb2
 from tests.support import model_cases
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _COLUMNS = 'layer_annotations/feature_columns'
@@ -432,7 +433,7 @@ _BROKEN = {
 
 class _RefusalTest(parameterized.TestCase):
   def _check(self, case_name, edit_fn, regex):
-    export_dir = network_export.edited_copy(
+    export_dir = saved_model_files.edited_copy(
       model_cases.annotated_export(case_name, 'multi_class'), edit_fn
     )
     with self.assertRaises(ValueError) as raised:
@@ -484,7 +485,7 @@ class ContradictionTest(_RefusalTest):
     with self.assertRaisesRegex(
       ValueError, r"lists the labels \['a', 'b', 'c'\], and .* are \['c', 'b'"
     ):
-      tfda.IntegratedGradients(network_export.edited_copy(export_dir, edit))
+      tfda.IntegratedGradients(saved_model_files.edited_copy(export_dir, edit))
 
   def test_hash_buckets(self):
     def edit(meta_graph):
@@ -516,7 +517,7 @@ class StillReadTest(parameterized.TestCase):
     _edit_json('grid', config={}),
   )
   def test_annotations_that_say_less(self, edit_fn):
-    export_dir = network_export.edited_copy(
+    export_dir = saved_model_files.edited_copy(
       model_cases.annotated_export('mixed', 'multi_class'), edit_fn
     )
     examples = model_cases.CASES['mixed'].serialized_examples()

@@ -13,8 +13,9 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.eager import context
 
+from tests.support import directories
 from tests.support import model_cases
-from tests.support import network_export
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _NAMES = tfda.LayerAnnotationsCollectionNames
@@ -560,9 +561,7 @@ def _estimator(columns, version, annotated, model_dir):
 
 def _trained(columns, features, version=1, annotated=True):
   """Returns an estimator that was trained on dense `features`."""
-  estimator = _estimator(
-    columns, version, annotated, model_cases.make_directory()
-  )
+  estimator = _estimator(columns, version, annotated, directories.new_dir())
   labels = model_cases.HEADS['binary'][0]
   return estimator.train(
     lambda: tf.data.Dataset.from_tensors((features, labels)), steps=1
@@ -585,7 +584,7 @@ def _exported(estimator, features):
 
   return _Export(
     tf.compat.as_text(
-      estimator.export_saved_model(model_cases.make_directory(), receiver_fn)
+      estimator.export_saved_model(directories.new_dir(), receiver_fn)
     )
   )
 
@@ -653,7 +652,7 @@ class SignatureAloneTest(parameterized.TestCase):
       for name in dropped:
         del collections[name]
 
-    stripped = network_export.edited_copy(whole, drop_collections)
+    stripped = saved_model_files.edited_copy(whole, drop_collections)
     examples = model_cases.CASES['mixed'].serialized_examples()
     with tfda.IntegratedGradients(whole) as ig:
       expected = ig.attribute(examples, method='exact')
@@ -743,7 +742,7 @@ class UnusualFeaturesTest(parameterized.TestCase):
       estimator = model_cases.estimator_class('binary', version, annotated)(
         hidden_units=[2],
         feature_columns=model_cases.CASES['numeric'].columns(),
-        model_dir=model_cases.make_directory(),
+        model_dir=directories.new_dir(),
       )
       with self.assertRaises(ValueError) as raised, tf.Graph().as_default():
         estimator.model_fn(

@@ -11,12 +11,12 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
+from tests.support import directories
 from tf_dnn_annotations.results import files
 
 _ROOT = str(pathlib.Path(files.__file__).resolve().parents[2])
@@ -48,9 +48,7 @@ def _rows(path):
 class AttributionFilesTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
-    self.dir = directory.name
+    self.dir = directories.new_dir()
 
   def _write(self, name, batches=((_ROWS, _ATTRIBUTIONS),)):
     path = os.path.join(self.dir, name)

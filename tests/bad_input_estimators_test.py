@@ -9,6 +9,7 @@ from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 
+from tests.support import directories
 from tests.support import model_cases
 
 _CASE = model_cases.CASES['two_of_one_feature']
@@ -88,7 +89,7 @@ def _estimator(annotated, version, case, **kwargs):
   arguments.update(kwargs)
   return model_cases.estimator_class('multi_class', version, annotated)(
     feature_columns=case.columns(),
-    model_dir=model_cases.make_directory(),
+    model_dir=directories.new_dir(),
     **arguments,
   )
 
@@ -125,7 +126,7 @@ class ForeignCheckpointTest(parameterized.TestCase):
         case.input_fn('multi_class'), checkpoint_path=path
       ),
       lambda: estimator.export_saved_model(
-        model_cases.make_directory(),
+        directories.new_dir(),
         case.serving_input_receiver_fn(),
         checkpoint_path=path,
       ),
@@ -170,7 +171,7 @@ class ForeignCheckpointTest(parameterized.TestCase):
 
   @parameterized.parameters('model.ckpt-1', 'model.ckpt-1.index', '')
   def test_no_such_checkpoint(self, name):
-    path = os.path.join(model_cases.make_directory(), name)
+    path = os.path.join(directories.new_dir(), name)
     estimator = _estimator(True, 1, _CASE)
     with self.assertRaisesRegex(
       ValueError, '`checkpoint_path` .*Give what an estimator.s latest_check'
@@ -268,7 +269,7 @@ class FeatureColumnsTest(parameterized.TestCase):
         estimator = model_cases.estimator_class(head, version, annotated)(
           hidden_units=[2],
           feature_columns=columns,
-          model_dir=model_cases.make_directory(),
+          model_dir=directories.new_dir(),
         )
         with self.assertRaises(ValueError) as raised, tf.Graph().as_default():
           estimator.model_fn(

@@ -9,9 +9,11 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import model_cases
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _RAW = {
@@ -46,14 +48,14 @@ class ExportDirTest(parameterized.TestCase):
       tfda.IntegratedGradients(export_dir)
 
   def test_no_directory(self):
-    missing = os.path.join(network_export.new_dir(), 'missing')
+    missing = os.path.join(directories.new_dir(), 'missing')
     self._check(
       missing, FileNotFoundError, r'missing.*does not exist\. Give what export_'
     )
 
   def test_no_saved_model(self):
     self._check(
-      network_export.new_dir(),
+      directories.new_dir(),
       FileNotFoundError,
       r'holds no saved_model\.pb .*Give what export_saved_model returned',
     )
@@ -80,7 +82,7 @@ class ExportDirTest(parameterized.TestCase):
     arguments = dict(
       hidden_units=[2],
       feature_columns=case.columns(),
-      model_dir=network_export.new_dir(),
+      model_dir=directories.new_dir(),
     )
     # That of the tf.estimator at hand.
     is_tf_1 = tf.__version__.startswith('1.')
@@ -88,7 +90,7 @@ class ExportDirTest(parameterized.TestCase):
     estimator = model_cases.estimator_class(head, version)(**arguments)
     estimator.train(case.input_fn(head), steps=1)
     export_dir = estimator.export_saved_model(
-      network_export.new_dir(), case.serving_input_receiver_fn()
+      directories.new_dir(), case.serving_input_receiver_fn()
     )
     name = 'DNNRegressor' if head == 'regression' else 'DNNClassifier'
     name += 'WithLayerAnnotations' + ('' if is_tf_1 else 'V2')
@@ -103,7 +105,7 @@ class ExportDirTest(parameterized.TestCase):
     # The names that the lines use.
     names = {
       'arguments': arguments,
-      'export_dir_base': network_export.new_dir(),
+      'export_dir_base': directories.new_dir(),
       'serving_input_receiver_fn': case.serving_input_receiver_fn(),
       'checkpoint_path': estimator.latest_checkpoint(),
     }
@@ -154,10 +156,10 @@ class ExportDirTest(parameterized.TestCase):
       nodes = [n for n in meta_graph.graph_def.node if n.op == 'Identity']
       nodes[0].op = op
 
-    return network_export.edited_copy(self.export_dir, edit)
+    return saved_model_files.edited_copy(self.export_dir, edit)
 
   def test_path_objects_and_bytes_are_taken(self):
-    copy = os.path.join(network_export.new_dir(), 'copy')
+    copy = os.path.join(directories.new_dir(), 'copy')
     shutil.copytree(self.export_dir, copy)
     for export_dir in (copy.encode(), _PathLike(copy)):
       with tfda.IntegratedGradients(export_dir) as ig:

@@ -8,6 +8,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import model_cases
 
 _CASE = model_cases.CASES['mixed']
@@ -23,7 +24,7 @@ _BOTH = [
 
 
 def _estimator(annotated, version=1, case=_CASE, head='multi_class', **kwargs):
-  kwargs.setdefault('model_dir', model_cases.make_directory())
+  kwargs.setdefault('model_dir', directories.new_dir())
   return model_cases.estimator_class(head, version, annotated)(
     hidden_units=[4, 3],
     feature_columns=case.columns(),
@@ -117,7 +118,7 @@ class CheckpointInterchangeTest(parameterized.TestCase):
     ordinary = _trained(False, version)
     annotated = _estimator(True, version)
     export_dir = annotated.export_saved_model(
-      model_cases.make_directory(),
+      directories.new_dir(),
       _CASE.serving_input_receiver_fn(),
       checkpoint_path=ordinary.latest_checkpoint(),
     )
@@ -136,7 +137,7 @@ class CheckpointInterchangeTest(parameterized.TestCase):
     export_dir = _estimator(
       True, reads, batch_norm=batch_norm
     ).export_saved_model(
-      model_cases.make_directory(),
+      directories.new_dir(),
       _CASE.serving_input_receiver_fn(),
       checkpoint_path=ordinary.latest_checkpoint(),
     )

@@ -11,7 +11,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
 
@@ -20,6 +19,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
@@ -99,21 +99,14 @@ class CliTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls._models = tempfile.TemporaryDirectory()
-    _export(cls._models.name)
-
-  @classmethod
-  def tearDownClass(cls):
-    cls._models.cleanup()
-    super().tearDownClass()
+    cls._models = directories.new_dir()
+    _export(cls._models)
 
   def setUp(self):
     super().setUp()
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
-    self.dir = directory.name
+    self.dir = directories.new_dir()
     for name in _MODELS:
-      os.symlink(os.path.join(self._models.name, name), self._path(name))
+      os.symlink(os.path.join(self._models, name), self._path(name))
     self._write('x.csv', _CSV)
 
   def _path(self, name):

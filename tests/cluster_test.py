@@ -8,10 +8,11 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import finished_job
 from tests.support import local_cluster
-from tests.support import model_cases
 from tests.support import numpy_network
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _TASKS = {'chief': 1, 'worker': 1, 'ps': 2, 'evaluator': 1}
@@ -117,15 +118,15 @@ class ClusterTest(parameterized.TestCase):
   @parameterized.product(version=(1, 2), exporter=local_cluster.EXPORTERS)
   def test_exports_of_a_job(self, version, exporter):
     job = _job(True, version)
-    signatures = finished_job.signatures(
+    signatures = saved_model_files.signatures(
       job.estimator(annotated=False).export_saved_model(
-        model_cases.make_directory(), job.case.serving_input_receiver_fn()
+        directories.new_dir(), job.case.serving_input_receiver_fn()
       )
     )
     export_dirs = job.export_dirs(exporter)
     self.assertNotEmpty(export_dirs)
     for export_dir in export_dirs:
-      found = finished_job.signatures(export_dir)
+      found = saved_model_files.signatures(export_dir)
       self.assertIn('layer_annotations', found)
       del found['layer_annotations']
       self.assertEqual(found, signatures)
@@ -157,7 +158,7 @@ class ClusterTest(parameterized.TestCase):
     export_dir = job.estimator(
       annotated=True, input_layer_partitioner=partitioner
     ).export_saved_model(
-      model_cases.make_directory(), job.case.serving_input_receiver_fn()
+      directories.new_dir(), job.case.serving_input_receiver_fn()
     )
     np.testing.assert_array_equal(
       job.served_logits(export_dir), job.ordinary_logits()

@@ -7,6 +7,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 from tf_dnn_annotations.annotations import column_descriptions
@@ -111,7 +112,7 @@ class ColumnDescriptionsTest(parameterized.TestCase):
 
   def test_categories_have_their_word(self):
     words = ['red', 'green', 'blau']
-    path = _vocabulary_file(network_export.new_dir(), 'file.txt', words[::-1])
+    path = _vocabulary_file(directories.new_dir(), 'file.txt', words[::-1])
     names = self._check(
       [
         _fc.indicator_column(
@@ -159,7 +160,7 @@ class ColumnDescriptionsTest(parameterized.TestCase):
   def test_what_is_not_known_has_its_number(self):
     # Two vocabularies of one name: which asset is whose is not written.
     paths = [
-      _vocabulary_file(network_export.new_dir(), 'words', words)
+      _vocabulary_file(directories.new_dir(), 'words', words)
       for words in (['a', 'b'], ['b', 'a'])
     ]
     columns = [

@@ -6,11 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from tests.support import directories
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.integrals import path_sweep
 
@@ -20,8 +20,7 @@ _PACKAGE = pathlib.Path(tfda.__file__).parent
 class CompiledLibraryTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
-    self.dir = pathlib.Path(tempfile.mkdtemp())
-    self.addCleanup(shutil.rmtree, str(self.dir))
+    self.dir = pathlib.Path(directories.new_dir())
     package = self.dir / _PACKAGE.name
     shutil.copytree(
       str(_PACKAGE),

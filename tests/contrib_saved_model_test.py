@@ -7,14 +7,13 @@ import json
 import os
 import pathlib
 import pickle
-import shutil
 
 from absl.testing import absltest
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
-from tests.support import network_export
+from tests.support import directories
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.cli import inspect_command
 
@@ -69,19 +68,6 @@ def _serialized_examples():
 
 
 class ContribSavedModelTest(absltest.TestCase):
-  def _copy(self, edit_fn):
-    """Returns a copy of the SavedModel with its MetaGraphDef edited."""
-    export_dir = os.path.join(network_export.new_dir(), 'copy')
-    shutil.copytree(_EXPORT_DIR, export_dir)
-    path = os.path.join(export_dir, 'saved_model.pb')
-    saved_model = saved_model_pb2.SavedModel()
-    with open(path, 'rb') as file:
-      saved_model.ParseFromString(file.read())
-    edit_fn(saved_model.meta_graphs[0])
-    with open(path, 'wb') as file:
-      file.write(saved_model.SerializeToString())
-    return export_dir
-
   def _check_attributions(self, export_dir, examples):
     expected = _expected()['attributions']
     with tfda.IntegratedGradients(export_dir) as ig:
@@ -140,10 +126,12 @@ class ContribSavedModelTest(absltest.TestCase):
         del values[:]
         values.extend(turned)
 
-    self._check_attributions(self._copy(reverse), _raw_features())
+    self._check_attributions(
+      saved_model_files.edited_copy(_EXPORT_DIR, reverse), _raw_features()
+    )
 
   def test_pickles_are_not_loaded(self):
-    path = os.path.join(network_export.new_dir(), 'made')
+    path = os.path.join(directories.new_dir(), 'made')
 
     def plant(meta_graph):
       collection = meta_graph.collection_def[_NAMES.FEATURE_COLUMNS]
@@ -153,7 +141,7 @@ class ContribSavedModelTest(absltest.TestCase):
         self.assertStartsWith(original, b'\x80')  # As pickles do.
         pickles[i] = pickle.dumps(_Bomb(path))
 
-    export_dir = self._copy(plant)
+    export_dir = saved_model_files.edited_copy(_EXPORT_DIR, plant)
     self._check_attributions(export_dir, _raw_features())
     self.assertFalse(os.path.exists(path))
     pickle.loads(pickle.dumps(_Bomb(path))).close()

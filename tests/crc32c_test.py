@@ -2,13 +2,13 @@
 
 import os
 import struct
-import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tf_dnn_annotations.cli import crc32c
 
 
@@ -47,12 +47,11 @@ class Crc32cTest(parameterized.TestCase):
 
   def test_masked_as_tensorflow_writes_it(self):
     record = b'a record of some length'
-    with tempfile.TemporaryDirectory() as directory:
-      path = os.path.join(directory, 'x')
-      with tf.io.TFRecordWriter(path) as writer:
-        writer.write(record)
-      with open(path, 'rb') as file:
-        content = file.read()
+    path = os.path.join(directories.new_dir(), 'x')
+    with tf.io.TFRecordWriter(path) as writer:
+      writer.write(record)
+    with open(path, 'rb') as file:
+      content = file.read()
     length, of_length = struct.unpack('<QI', content[:12])
     (of_data,) = struct.unpack('<I', content[-4:])
     self.assertEqual(length, len(record))

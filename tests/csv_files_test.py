@@ -2,12 +2,12 @@
 
 import gzip
 import os
-import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tf_dnn_annotations.cli import csv_cells
 from tf_dnn_annotations.cli import csv_files
 from tf_dnn_annotations.cli import example_files
@@ -37,9 +37,7 @@ _KINDS = {'age': 'float_list', 'id': 'int64_list', 'member': 'int64_list'}
 class CsvFilesTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
-    self.path = os.path.join(directory.name, 'x.csv')
+    self.path = os.path.join(directories.new_dir(), 'x.csv')
 
   def _records(self, content, keep_bad=False, **arguments):
     if isinstance(content, str):

@@ -8,8 +8,10 @@ import shutil
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _GRAPH = 'saved_model.pb'
@@ -42,7 +44,7 @@ class DamagedFilesTest(parameterized.TestCase):
     )
 
   def _damaged(self, path, edit_fn):
-    copy = os.path.join(network_export.new_dir(), 'copy')
+    copy = os.path.join(directories.new_dir(), 'copy')
     shutil.copytree(self.export_dir, copy)
     path = self._path(copy, path)
     with open(path, 'rb') as file:
@@ -114,13 +116,13 @@ class DamagedFilesTest(parameterized.TestCase):
       nodes.extend(kept)
 
     self._check(
-      network_export.edited_copy(self.export_dir, edit),
+      saved_model_files.edited_copy(self.export_dir, edit),
       'it is damaged, or of a TensorFlow that .* cannot read',
     )
 
   def test_variables_of_another_model(self):
     other = network_export.export(numpy_network.random(1, [4, 31, 3]))
-    copy = os.path.join(network_export.new_dir(), 'copy')
+    copy = os.path.join(directories.new_dir(), 'copy')
     shutil.copytree(self.export_dir, copy)
     shutil.rmtree(os.path.join(copy, 'variables'))
     shutil.copytree(

@@ -6,10 +6,11 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
 from absl.testing import absltest
 import tensorflow.compat.v1 as tf
+
+from tests.support import directories
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _MEASUREMENTS = (
@@ -61,9 +62,7 @@ class DemoTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    directory = tempfile.TemporaryDirectory()
-    cls.addClassCleanup(directory.cleanup)
-    cls.directory = directory.name
+    cls.directory = directories.new_dir()
     cls.runs = [_run(cls.directory), _run(cls.directory)]
     cls.printed = cls.runs[-1].stdout
     path = os.path.join(

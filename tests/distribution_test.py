@@ -13,9 +13,10 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
+from tests.support import directories
 from tests.support import finished_job
 from tests.support import local_cluster
-from tests.support import model_cases
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations import modern_tf
 
@@ -87,7 +88,9 @@ class DistributionTest(parameterized.TestCase):
       export_dirs = job.export_dirs(exporter)
       self.assertNotEmpty(export_dirs)
       for export_dir in export_dirs:
-        self.assertIn('layer_annotations', finished_job.signatures(export_dir))
+        self.assertIn(
+          'layer_annotations', saved_model_files.signatures(export_dir)
+        )
     self._assert_explains(
       job, job.export_dirs('final')[-1], job.ordinary_logits()
     )
@@ -97,7 +100,7 @@ class DistributionTest(parameterized.TestCase):
     """Explained without training, on a machine without replicas."""
     job = _job(False, version, 'replicas')
     export_dir = job.estimator(annotated=True).export_saved_model(
-      model_cases.make_directory(), job.case.serving_input_receiver_fn()
+      directories.new_dir(), job.case.serving_input_receiver_fn()
     )
     self._assert_explains(job, export_dir, job.ordinary_logits())
 

@@ -7,6 +7,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import model_cases
 from tests.support import network_export
 from tests.support import numpy_network
@@ -164,7 +165,7 @@ class OwnPredictionTest(absltest.TestCase):
     inner = tfda.DNNRegressorWithLayerAnnotations(
       hidden_units=[4, 3],
       feature_columns=[tf.feature_column.numeric_column('x', shape=(4,))],
-      model_dir=network_export.new_dir(),
+      model_dir=directories.new_dir(),
       config=tf.estimator.RunConfig(tf_random_seed=1),
     )
 
@@ -181,7 +182,7 @@ class OwnPredictionTest(absltest.TestCase):
     x = np.float32(_RNG.randn(5, 4))
     estimator.train(lambda: ({'x': tf.constant(x)}, tf.zeros([5, 1])), steps=1)
     export_dir = estimator.export_saved_model(
-      network_export.new_dir(),
+      directories.new_dir(),
       tf.estimator.export.build_parsing_serving_input_receiver_fn(
         {'x': tf.io.FixedLenFeature([4], tf.float32)}
       ),
@@ -252,7 +253,7 @@ class ActivationTest(parameterized.TestCase):
       feature_columns=[tf.feature_column.numeric_column('x', shape=(4,))],
       n_classes=3,
       activation_fn=activation_fn,
-      model_dir=network_export.new_dir(),
+      model_dir=directories.new_dir(),
       config=tf.estimator.RunConfig(tf_random_seed=0),
     )
     estimator.train(
@@ -263,7 +264,7 @@ class ActivationTest(parameterized.TestCase):
       steps=1,
     )
     export_dir = estimator.export_saved_model(
-      network_export.new_dir(),
+      directories.new_dir(),
       tf.estimator.export.build_parsing_serving_input_receiver_fn(
         {'x': tf.io.FixedLenFeature([4], tf.float32)}
       ),
@@ -304,13 +305,13 @@ class ActivationTest(parameterized.TestCase):
       hidden_units=[1],
       feature_columns=[tf.feature_column.numeric_column('x')],
       activation_fn=activation_fn,
-      model_dir=network_export.new_dir(),
+      model_dir=directories.new_dir(),
     )
     estimator.train(
       lambda: ({'x': tf.ones([2, 1])}, tf.constant([[0], [1]])), steps=1
     )
     export_dir = estimator.export_saved_model(
-      network_export.new_dir(),
+      directories.new_dir(),
       tf.estimator.export.build_parsing_serving_input_receiver_fn(
         {'x': tf.io.FixedLenFeature([1], tf.float32)}
       ),

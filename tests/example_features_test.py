@@ -10,6 +10,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import model_cases
 from tests.support import network_export
 from tests.support import numpy_network
@@ -193,7 +194,7 @@ class ExampleFeaturesTest(parameterized.TestCase):
       self.assertEqual(ig.model.example_features, ig.model.features)
 
   def test_csv_of_what_is_parsed(self):
-    directory = network_export.new_dir()
+    directory = directories.new_dir()
     path, output = (os.path.join(directory, n) for n in ('x.csv', 'o.jsonl'))
     with open(path, 'w') as file:
       file.write('DAY,weight,tags\n3,0.5,a|b\n-2,1,\n')
@@ -206,7 +207,7 @@ class ExampleFeaturesTest(parameterized.TestCase):
     )
 
   def test_csv_without_what_must_be_there(self):
-    directory = network_export.new_dir()
+    directory = directories.new_dir()
     path, output = (os.path.join(directory, n) for n in ('x.csv', 'o.jsonl'))
     with open(path, 'w') as file:
       file.write('DAY\n3\n')

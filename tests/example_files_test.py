@@ -2,12 +2,12 @@
 
 import gzip
 import os
-import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tf_dnn_annotations.cli import csv_cells
 from tf_dnn_annotations.cli import example_files
 from tf_dnn_annotations.saved_models import feature_values
@@ -50,9 +50,7 @@ def _texts(*values):
 class ExampleFilesTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
-    self.dir = directory.name
+    self.dir = directories.new_dir()
     self.notes = []
 
   def _path(self, name):

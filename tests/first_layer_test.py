@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _RNG = np.random.RandomState(1)
@@ -45,7 +46,7 @@ class FirstLayerTest(parameterized.TestCase):
     results = []
     for path in (
       export_dir,
-      network_export.edited_copy(export_dir, _drop_hidden_layers),
+      saved_model_files.edited_copy(export_dir, _drop_hidden_layers),
     ):
       with tfda.IntegratedGradients(path) as ig:
         told = [6, 5] if path == export_dir else []
@@ -81,7 +82,7 @@ class FirstLayerTest(parameterized.TestCase):
     values = []
     for path in (
       export_dir,
-      network_export.edited_copy(export_dir, _drop_hidden_layers),
+      saved_model_files.edited_copy(export_dir, _drop_hidden_layers),
     ):
       with tfda.IntegratedGradients(path) as ig:
         result = ig.attribute(

@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _RNG = np.random.RandomState(5)
@@ -208,7 +209,7 @@ class FixedBatchTest(parameterized.TestCase):
     with self.assertRaisesRegex(
       ValueError, 'cannot be read: .*|are not those of its graph'
     ):
-      tfda.IntegratedGradients(network_export.edited_copy(export_dir, edit))
+      tfda.IntegratedGradients(saved_model_files.edited_copy(export_dir, edit))
 
 
 if __name__ == '__main__':

@@ -6,7 +6,6 @@ an estimator restores; expected is what float64 numpy makes of them.
 
 import json
 import pathlib
-import tempfile
 import zipfile
 
 from absl.testing import absltest
@@ -16,6 +15,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow_estimator.python.estimator.canned import dnn
 
 from testdata import make_foreign
+from tests.support import directories
 import tf_dnn_annotations as tfda
 
 _PARAMETERS = dict(
@@ -29,20 +29,13 @@ class ForeignCheckpointsTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.scratch = tempfile.TemporaryDirectory()
+    cls.dir = directories.new_dir()
     for version in make_foreign.VERSIONS:
       with zipfile.ZipFile(str(make_foreign.DIR / f'{version}.zip')) as archive:
-        archive.extractall(str(pathlib.Path(cls.scratch.name, version)))
-
-  @classmethod
-  def tearDownClass(cls):
-    cls.scratch.cleanup()
-    super().tearDownClass()
+        archive.extractall(str(pathlib.Path(cls.dir, version)))
 
   def _checkpoint(self, version, name):
-    return str(
-      pathlib.Path(self.scratch.name, version, name, 'variables', 'variables')
-    )
+    return str(pathlib.Path(self.dir, version, name, 'variables', 'variables'))
 
   def _estimator(self, name, annotated, **arguments):
     model = make_foreign.MODELS[name]
@@ -53,7 +46,7 @@ class ForeignCheckpointsTest(parameterized.TestCase):
       estimator_class = getattr(dnn, ordinary)
     return estimator_class(
       feature_columns=make_foreign.columns(),
-      model_dir=tempfile.mkdtemp(dir=self.scratch.name),
+      model_dir=directories.new_dir(),
       **dict(model.arguments, **arguments),
     )
 

@@ -9,7 +9,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import zipfile
 
 from absl.testing import absltest
@@ -18,6 +17,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from testdata import make_foreign
+from tests.support import directories
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
@@ -53,19 +53,13 @@ class ForeignSavedModelsTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls._directory = tempfile.TemporaryDirectory()
-    cls.dir = pathlib.Path(cls._directory.name)
+    cls.dir = pathlib.Path(directories.new_dir())
     cls.expected = {}
     for version in make_foreign.VERSIONS:
       kept = make_foreign.DIR / f'{version}.json'
       cls.expected[version] = json.loads(kept.read_text('utf-8'))
       with zipfile.ZipFile(str(make_foreign.DIR / f'{version}.zip')) as archive:
         archive.extractall(str(cls.dir / version))
-
-  @classmethod
-  def tearDownClass(cls):
-    cls._directory.cleanup()
-    super().tearDownClass()
 
   def _export_dir(self, key):
     return str(self.dir.joinpath(*_KEPT[key]))

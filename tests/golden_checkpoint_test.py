@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from testdata import make_golden
-from tests.support import network_export
+from tests.support import directories
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
@@ -25,10 +25,10 @@ class GoldenCheckpointTest(absltest.TestCase):
 
   def test_the_annotated_estimator_exports_it(self):
     estimator = tfda.DNNClassifierWithLayerAnnotations(
-      model_dir=network_export.new_dir(), **make_golden.estimator_arguments()
+      model_dir=directories.new_dir(), **make_golden.estimator_arguments()
     )
     export_dir = estimator.export_saved_model(
-      network_export.new_dir(),
+      directories.new_dir(),
       make_golden.receiver_fn(),
       checkpoint_path=make_golden.CHECKPOINT,
     )
@@ -53,7 +53,7 @@ class GoldenCheckpointTest(absltest.TestCase):
 
   def test_the_ordinary_estimator_predicts_from_it(self):
     estimator = tf.estimator.DNNClassifier(
-      model_dir=network_export.new_dir(), **make_golden.estimator_arguments()
+      model_dir=directories.new_dir(), **make_golden.estimator_arguments()
     )
 
     def input_fn():

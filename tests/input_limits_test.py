@@ -6,13 +6,13 @@ import pathlib
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tf_dnn_annotations.cli import crc32c
 from tf_dnn_annotations.cli import csv_cells
 from tf_dnn_annotations.cli import csv_files
@@ -57,9 +57,7 @@ def _header(length):
 class InputLimitsTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
-    self.dir = directory.name
+    self.dir = directories.new_dir()
 
   def _path(self, name, content=None):
     path = os.path.join(self.dir, name)

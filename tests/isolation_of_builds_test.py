@@ -10,6 +10,7 @@ from tensorflow.python.feature_column import feature_column_v2 as fc_v2
 from tensorflow_estimator.python.estimator import estimator as estimator_lib
 from tensorflow_estimator.python.estimator.canned import dnn
 
+from tests.support import directories
 from tests.support import model_cases
 import tf_dnn_annotations as tfda
 
@@ -40,7 +41,7 @@ def _estimator(columns, version=1, annotated=True):
   return model_cases.estimator_class('binary', version, annotated)(
     hidden_units=[2],
     feature_columns=columns,
-    model_dir=model_cases.make_directory(),
+    model_dir=directories.new_dir(),
   )
 
 

@@ -6,7 +6,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from benchmarks import exact_reference
+from tests.support import numpy_network
 from tf_dnn_annotations.integrals import linear_regions
 from tf_dnn_annotations.integrals import path_sweep
 from tf_dnn_annotations.integrals import piecewise_linear
@@ -25,15 +25,21 @@ _ACTIVATIONS = {
 _ROUNDING = 1e-11
 
 
+def _float32_values(array):
+  # As `numpy_network` has them.
+  return np.asarray(np.asarray(array, np.float32), np.float64)
+
+
 def _network(units, num_logits, activation, seed=0):
   random = np.random.RandomState(seed)
   sizes = list(units) + [num_logits]
   return piecewise_linear.Network(
     (activation,) * len(units),
     tuple(
-      random.randn(a, b) * np.sqrt(2.0 / a) for a, b in zip(sizes, sizes[1:])
+      _float32_values(random.randn(a, b) * np.sqrt(2.0 / a))
+      for a, b in zip(sizes, sizes[1:])
     ),
-    tuple(0.1 * random.randn(b) for b in sizes[1:]),
+    tuple(_float32_values(0.1 * random.randn(b)) for b in sizes[1:]),
   )
 
 
@@ -145,7 +151,7 @@ class SummedTest(parameterized.TestCase):
   )
   def test_equals_a_gradient_a_region(self, units):
     network = _network(units, 3, piecewise_linear.RELU)
-    start, end = np.random.RandomState(7).randn(2, 4, units[0])
+    start, end = _float32_values(np.random.RandomState(7).randn(2, 4, units[0]))
     classes = np.eye(3)
     one, _ = self.integrate(
       network, start, end, 'logits', classes, np.array([0, 1, 2, 0])
@@ -156,8 +162,8 @@ class SummedTest(parameterized.TestCase):
       layers = [(np.eye(units[0]), start[row])]
       layers += zip(network.kernels, network.biases)
       change = end[row] - start[row]
-      for target in range(3):
-        expected = exact_reference.attributions(layers, change, target)
+      exact = numpy_network.Network(layers).attributions(change, 0 * change)
+      for target, expected in enumerate(exact):
         actual = [every[row, target]]
         if target == row % 3:
           actual.append(one[row, 0])

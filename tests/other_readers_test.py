@@ -16,7 +16,7 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.python.eager import context
 
 from testdata import make_golden
-from tests.support import network_export
+from tests.support import directories
 import tf_dnn_annotations as tfda
 
 _SIGNATURES = (
@@ -136,7 +136,7 @@ class OtherReadersTest(absltest.TestCase):
       )
 
   def test_saved_model_cli(self):
-    directory = network_export.new_dir()
+    directory = directories.new_dir()
     # It makes a file of an output, but not the directories in its name.
     for output in self.expected['layer_annotations']:
       path = os.path.join(directory, 'layer_annotations', output)

@@ -11,10 +11,11 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_estimator.python.estimator.canned import dnn
 
+from tests.support import directories
 from tests.support import model_cases
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _MODES = tf.estimator.ModeKeys
@@ -84,7 +85,7 @@ def _estimators(case_name, head='binary', option='plain', version=1):
     model_cases.estimator_class(head, version, annotated)(
       hidden_units=[4, 3],
       feature_columns=model_cases.CASES[case_name].columns(),
-      model_dir=model_cases.make_directory(),
+      model_dir=directories.new_dir(),
       config=tf.estimator.RunConfig(tf_random_seed=3),
       **dict(model_cases.HEADS[head][1], **_OPTIONS[option][0]),
     )
@@ -161,15 +162,6 @@ def _checkpoint(estimator):
   return files
 
 
-def _meta_graph(export_dir):
-  path = os.path.join(tf.compat.as_text(export_dir), 'saved_model.pb')
-  saved_model = saved_model_pb2.SavedModel()
-  with open(path, 'rb') as file:
-    saved_model.ParseFromString(file.read())
-  (meta_graph,) = saved_model.meta_graphs
-  return meta_graph
-
-
 class ParityTest(parameterized.TestCase):
   def _assert_same_arrays(self, expected, actual):
     self.assertEqual(sorted(expected), sorted(actual))
@@ -195,9 +187,9 @@ class ParityTest(parameterized.TestCase):
 
   def _assert_same_export(self, ordinary, annotated, case, path):
     expected, actual = (
-      _meta_graph(
+      saved_model_files.meta_graph(
         estimator.export_saved_model(
-          model_cases.make_directory(),
+          directories.new_dir(),
           case.serving_input_receiver_fn(),
           checkpoint_path=path,
         )
@@ -254,7 +246,7 @@ class ParityTest(parameterized.TestCase):
         hidden_units=[4, 3],
         feature_columns=_OTHER_KINDS.columns(),
         optimizer='Adam',
-        model_dir=model_cases.make_directory(),
+        model_dir=directories.new_dir(),
         config=tf.estimator.RunConfig(tf_random_seed=3),
       )
       for annotated in (False, True)
@@ -313,13 +305,13 @@ class ParityTest(parameterized.TestCase):
   @parameterized.parameters(_PAIRS)
   def test_arguments_by_position(self, _, annotated):
     columns = model_cases.CASES['numeric'].columns()
-    model_dir = model_cases.make_directory()
+    model_dir = directories.new_dir()
     self.assertEqual(annotated([2], columns, model_dir).model_dir, model_dir)
 
   @parameterized.parameters(1, 2)
   def test_no_model_dir_makes_one_temporary_directory(self, version):
     case = model_cases.CASES['numeric']
-    before, tempfile.tempdir = tempfile.tempdir, model_cases.make_directory()
+    before, tempfile.tempdir = tempfile.tempdir, directories.new_dir()
     try:
       annotated = model_cases.estimator_class('binary', version, True)(
         hidden_units=[2], feature_columns=case.columns()

@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
+from tests.support import directories
 from tf_dnn_annotations.integrals import path_sweep
 
 _ROOT = str(pathlib.Path(path_sweep.__file__).resolve().parents[2])
@@ -249,8 +249,7 @@ class OtherBuildTest(absltest.TestCase):
 
   def _build(self, *flags):
     """Returns the directory of a path_sweep.py and its library."""
-    directory = pathlib.Path(tempfile.mkdtemp())
-    self.addCleanup(shutil.rmtree, str(directory))
+    directory = pathlib.Path(directories.new_dir())
     shutil.copy(path_sweep.__file__, str(directory))
     source = pathlib.Path(path_sweep.__file__).with_name('path_sweep.c')
     library = directory / path_sweep.LIBRARY

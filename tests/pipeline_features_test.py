@@ -11,9 +11,10 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
+from tests.support import directories
 from tests.support import model_cases
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _CASE = model_cases.CASES['mixed']
@@ -32,7 +33,7 @@ def _pair(version, head=_HEAD, case=_CASE, model_dir=None, **arguments):
     model_cases.estimator_class(head, version, annotated)(
       hidden_units=[4, 3],
       feature_columns=case.columns(),
-      model_dir=model_dir or model_cases.make_directory(),
+      model_dir=model_dir or directories.new_dir(),
       **dict(model_cases.HEADS[head][1], **arguments),
     )
     for annotated in (False, True)
@@ -55,23 +56,11 @@ def _trained(version, head=_HEAD, **arguments):
 def _export(estimator, receiver_fn=None, **kwargs):
   return tf.compat.as_text(
     estimator.export_saved_model(
-      model_cases.make_directory(),
+      directories.new_dir(),
       receiver_fn or _CASE.serving_input_receiver_fn(),
       **kwargs,
     )
   )
-
-
-def _meta_graphs(export_dir):
-  """Returns {tag: MetaGraphDef} of a binary SavedModel."""
-  saved_model = saved_model_pb2.SavedModel()
-  path = os.path.join(tf.compat.as_text(export_dir), 'saved_model.pb')
-  with open(path, 'rb') as file:
-    saved_model.ParseFromString(file.read())
-  return {
-    meta_graph.meta_info_def.tags[0]: meta_graph
-    for meta_graph in saved_model.meta_graphs
-  }
 
 
 def _called(export_dir, signature_name, feeds):
@@ -106,7 +95,7 @@ class PipelineFeaturesTest(parameterized.TestCase):
   def _assert_same_signatures(self, ordinary_dir, annotated_dir):
     """The annotated one has the annotations' signature in addition."""
     expected, actual = (
-      dict(_meta_graphs(export_dir)['serve'].signature_def)
+      dict(saved_model_files.meta_graphs(export_dir)['serve'].signature_def)
       for export_dir in (ordinary_dir, annotated_dir)
     )
     more = {name for name in actual if name.endswith('layer_annotations')}
@@ -206,9 +195,9 @@ class PipelineFeaturesTest(parameterized.TestCase):
     np.testing.assert_array_equal(served['logits'], logits)
     # Forwarded or not, what no column reads is no input of the network.
     self._assert_explains(export_dir, logits, examples)
-    annotations = _meta_graphs(export_dir)['serve'].signature_def[
-      'layer_annotations'
-    ]
+    annotations = saved_model_files.meta_graphs(export_dir)[
+      'serve'
+    ].signature_def['layer_annotations']
     self.assertIn('unprocessed_features/age', annotations.outputs)
     self.assertNotIn('unprocessed_features/weight', annotations.outputs)
 
@@ -334,13 +323,13 @@ class PipelineFeaturesTest(parameterized.TestCase):
     export_dirs = [
       tf.compat.as_text(
         estimator.experimental_export_all_saved_models(
-          model_cases.make_directory(), receiver_fns
+          directories.new_dir(), receiver_fns
         )
       )
       for estimator in _trained(version)
     ]
     self._assert_same_signatures(*export_dirs)
-    expected, actual = map(_meta_graphs, export_dirs)
+    expected, actual = map(saved_model_files.meta_graphs, export_dirs)
     self.assertCountEqual(expected, ['serve', 'train', 'eval'])
     self.assertCountEqual(actual, expected)
     for tag in ('train', 'eval'):
@@ -465,7 +454,7 @@ class PipelineFeaturesTest(parameterized.TestCase):
   def test_text_and_extra_assets(self, version):
     """A SavedModel as text is read as the binary one."""
     ordinary, annotated = _trained(version)
-    note = os.path.join(model_cases.make_directory(), 'note')
+    note = os.path.join(directories.new_dir(), 'note')
     with open(note, 'w') as file:
       file.write('approved')
     kwargs = {'assets_extra': {'deep/note.txt': note}}

@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import os
-import tempfile
 import unicodedata
 
 from absl.testing import absltest
@@ -13,8 +12,10 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 from tf_dnn_annotations.cli import flags
 from tf_dnn_annotations.cli import main
 from tf_dnn_annotations.text import plain_text
@@ -100,16 +101,14 @@ class HostileModelTest(parameterized.TestCase):
         )
       ),
     ]
-    cls._export_dir = network_export.edited_copy(
+    cls._export_dir = saved_model_files.edited_copy(
       network_export.export(network, columns, label_vocabulary=_LABELS),
       _with_hostile_key,
     )
 
   def setUp(self):
     super().setUp()
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
-    self.dir = directory.name
+    self.dir = directories.new_dir()
 
   def _run(self, *words, expected_code=0):
     """Runs the command in this process; returns (stdout, stderr)."""

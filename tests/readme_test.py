@@ -5,13 +5,13 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import textwrap
 
 from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
 
+from tests.support import directories
 import tf_dnn_annotations
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -49,11 +49,9 @@ class ReadmeTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    directory = tempfile.TemporaryDirectory()
-    cls.addClassCleanup(directory.cleanup)
     # The snippets write beside themselves.
     cls.addClassCleanup(os.chdir, os.getcwd())
-    os.chdir(directory.name)
+    os.chdir(directories.new_dir())
     cls.given = cls._pipeline()
     # The snippets in their order, in one namespace: {name: value} after each.
     cls.after, namespace = [], dict(cls.given)

@@ -4,13 +4,13 @@ import contextlib
 import io
 import json
 import os
-import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 from tf_dnn_annotations.cli import attribute_command
@@ -43,10 +43,8 @@ class RejectedRowsTest(parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
     self.addCleanup(os.chdir, os.getcwd())
-    os.chdir(directory.name)
+    os.chdir(directories.new_dir())
 
   def _write(self, name, content):
     with open(name, 'wb') as file:

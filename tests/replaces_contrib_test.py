@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow.contrib import estimator as contrib_estimator
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from tests.support import directories
 from tests.support import model_cases
 import tf_dnn_annotations as tfda
 
@@ -41,7 +42,7 @@ def _exported(estimator, case):
   # Dense: contrib's fails on sparse features.
   return tf.compat.as_text(
     estimator.export_saved_model(
-      model_cases.make_directory(), case.serving_input_receiver_fn('dense')
+      directories.new_dir(), case.serving_input_receiver_fn('dense')
     )
   )
 
@@ -89,7 +90,7 @@ class ReplacesContribTest(parameterized.TestCase):
     if use_resources:
       tf.compat.v1.enable_resource_variables()
       self.addCleanup(tf.compat.v1.disable_resource_variables)
-    model_dir = model_cases.make_directory()
+    model_dir = directories.new_dir()
     theirs = _estimator(contrib_estimator, head, class_name, case, model_dir)
     theirs.train(case.input_fn(head, 'dense', repeat=True), steps=3)
     # Ours goes on from their checkpoint.
@@ -111,7 +112,7 @@ class ReplacesContribTest(parameterized.TestCase):
     data = case.input_fn(head, 'dense', repeat=True)
     metrics = []
     for modules in ((contrib_estimator,) * 2, (contrib_estimator, tfda)):
-      model_dir = model_cases.make_directory()
+      model_dir = directories.new_dir()
       for module in modules:
         estimator = _estimator(module, head, class_name, case, model_dir)
         estimator.train(data, steps=3)
@@ -125,7 +126,7 @@ class ReplacesContribTest(parameterized.TestCase):
     annotations = []
     for module in (contrib_estimator, tfda):
       estimator = _estimator(
-        module, head, class_name, case, model_cases.make_directory()
+        module, head, class_name, case, directories.new_dir()
       )
       estimator.train(case.input_fn(head, 'dense', repeat=True), steps=1)
       annotations.append(_annotations(_exported(estimator, case)))

@@ -1,14 +1,13 @@
 """Resource variables or those of TF 1: the same exports and attributions."""
 
-import os
-
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
+from tests.support import directories
 from tests.support import model_cases
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _CASE = model_cases.CASES['mixed']
@@ -36,11 +35,8 @@ def _estimator(annotated, model_dir):
 
 def _ops(export_dir):
   """Returns the types of the operations of a SavedModel."""
-  saved_model = saved_model_pb2.SavedModel()
-  with open(os.path.join(export_dir, 'saved_model.pb'), 'rb') as file:
-    saved_model.ParseFromString(file.read())
-  (meta_graph,) = saved_model.meta_graphs
-  return {node.op for node in meta_graph.graph_def.node}
+  graph_def = saved_model_files.meta_graph(export_dir).graph_def
+  return {node.op for node in graph_def.node}
 
 
 class ResourceVariablesTest(parameterized.TestCase):
@@ -50,7 +46,7 @@ class ResourceVariablesTest(parameterized.TestCase):
 
   @parameterized.parameters(True, False)
   def test_checkpoints_of_both_are_exported_with_both(self, trained_with):
-    model_dir = model_cases.make_directory()
+    model_dir = directories.new_dir()
     _use_resources(trained_with)
     ordinary = _estimator(False, model_dir)
     ordinary.train(_CASE.input_fn('multi_class', repeat=True), steps=3)
@@ -60,7 +56,7 @@ class ResourceVariablesTest(parameterized.TestCase):
       _use_resources(exported_with)
       export_dir = tf.compat.as_str_any(
         _estimator(True, model_dir).export_saved_model(
-          model_cases.make_directory(), _CASE.serving_input_receiver_fn()
+          directories.new_dir(), _CASE.serving_input_receiver_fn()
         )
       )
       self.assertIn(_VARIABLES[exported_with], _ops(export_dir))

@@ -4,17 +4,16 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
@@ -101,8 +100,7 @@ class RunEndsTest(parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
-    self.dir = tempfile.mkdtemp()
-    self.addCleanup(shutil.rmtree, self.dir)
+    self.dir = directories.new_dir()
     path = [_ROOT] + list(filter(None, [os.getenv('PYTHONPATH')]))
     self._env = dict(os.environ, PYTHONPATH=os.pathsep.join(path))
     self._write('x.csv', 'id,a,b\n' + '7,1,2\n' * 300)

@@ -7,10 +7,11 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.eager import context
 
+from tests.support import directories
 from tests.support import model_cases
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _NAMES = tfda.LayerAnnotationsCollectionNames
@@ -24,23 +25,11 @@ _COLLECTIONS = {
 _CASE = model_cases.CASES['mixed']
 
 
-def _meta_graphs(export_dir):
-  """Returns {tag: MetaGraphDef} of the binary SavedModel at `export_dir`."""
-  saved_model = saved_model_pb2.SavedModel()
-  path = os.path.join(tf.compat.as_text(export_dir), 'saved_model.pb')
-  with open(path, 'rb') as file:
-    saved_model.ParseFromString(file.read())
-  return {
-    meta_graph.meta_info_def.tags[0]: meta_graph
-    for meta_graph in saved_model.meta_graphs
-  }
-
-
 def _trained(version=1, head='multi_class', case=_CASE):
   estimator = model_cases.estimator_class(head, version, annotated=True)(
     hidden_units=[4, 3],
     feature_columns=case.columns(),
-    model_dir=model_cases.make_directory(),
+    model_dir=directories.new_dir(),
     **model_cases.HEADS[head][1],
   )
   estimator.train(case.input_fn(head, repeat=True), steps=1)
@@ -76,7 +65,7 @@ class SavedModelTest(parameterized.TestCase):
   @parameterized.parameters('parsed', 'sparse', 'dense')
   def test_signature(self, form):
     export_dir = model_cases.annotated_export('mixed', 'multi_class', form)
-    meta_graph = _meta_graphs(export_dir)['serve']
+    meta_graph = saved_model_files.meta_graphs(export_dir)['serve']
     self._assert_annotated(meta_graph)
     signature = meta_graph.signature_def['layer_annotations']
     self.assertEqual(signature.method_name, 'tensorflow/serving/predict')
@@ -130,7 +119,7 @@ class SavedModelTest(parameterized.TestCase):
     collections = []
     for as_text in (False, True):
       export_dir = estimator.export_saved_model(
-        model_cases.make_directory(),
+        directories.new_dir(),
         _CASE.serving_input_receiver_fn(),
         as_text=as_text,
         assets_extra={'note.txt': model_cases.vocabulary_file()},
@@ -151,7 +140,7 @@ class SavedModelTest(parameterized.TestCase):
     estimator = model_cases.estimator_class('multi_class', version, True)(
       hidden_units=[4, 3],
       feature_columns=_CASE.columns(),
-      model_dir=model_cases.make_directory(),
+      model_dir=directories.new_dir(),
       n_classes=3,
     )
     receiver_fn = _CASE.serving_input_receiver_fn()
@@ -178,7 +167,7 @@ class SavedModelTest(parameterized.TestCase):
       parent = os.path.join(estimator.model_dir, 'export', name)
       (timestamp,) = os.listdir(parent)
       self._assert_annotated(
-        _meta_graphs(os.path.join(parent, timestamp))['serve']
+        saved_model_files.meta_graphs(os.path.join(parent, timestamp))['serve']
       )
 
   @parameterized.parameters(1, 2)
@@ -198,9 +187,9 @@ class SavedModelTest(parameterized.TestCase):
       )()
 
     modes = tf.estimator.ModeKeys
-    meta_graphs = _meta_graphs(
+    meta_graphs = saved_model_files.meta_graphs(
       estimator.experimental_export_all_saved_models(
-        model_cases.make_directory(),
+        directories.new_dir(),
         {
           modes.PREDICT: _CASE.serving_input_receiver_fn(),
           modes.TRAIN: supervised_receiver_fn,
@@ -220,9 +209,9 @@ class SavedModelTest(parameterized.TestCase):
     estimator = tf.estimator.add_metrics(_trained(version), metric_fn)
     self.assertIn('age', estimator.evaluate(_CASE.input_fn('multi_class')))
     self._assert_annotated(
-      _meta_graphs(
+      saved_model_files.meta_graphs(
         estimator.export_saved_model(
-          model_cases.make_directory(), _CASE.serving_input_receiver_fn()
+          directories.new_dir(), _CASE.serving_input_receiver_fn()
         )
       )['serve']
     )

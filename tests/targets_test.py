@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 
 _LABELS = ['gentoo', 'adélie', '2']
@@ -307,7 +308,7 @@ class TargetsTest(parameterized.TestCase):
       # It lists the classes in another order than they are predicted in now.
       meta_graph.signature_def['predict'].outputs.pop('all_classes', None)
 
-    edited = network_export.edited_copy(export_dir, edit)
+    edited = saved_model_files.edited_copy(export_dir, edit)
     with tfda.IntegratedGradients(edited) as ig:
       np.testing.assert_array_equal(
         ig.attribute({'x': _X}, method=method).targets,

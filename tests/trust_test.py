@@ -17,9 +17,11 @@ from tensorflow.python.framework import function as functions_of_tf1
 from tensorflow.python.saved_model import loader_impl
 
 from testdata import make_foreign
+from tests.support import directories
 from tests.support import model_cases
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.saved_models import trust
 
@@ -43,7 +45,7 @@ def _path(name):
 
 def _directory(made=[]):  # noqa: B006 - made once.
   if not made:
-    made.append(network_export.new_dir())
+    made.append(directories.new_dir())
     with open(os.path.join(made[0], _SECRET), 'w') as file:
       file.write('secret')
   return made[0]
@@ -51,7 +53,7 @@ def _directory(made=[]):  # noqa: B006 - made once.
 
 def _kept(version):
   """Returns the directory of the kept SavedModels of a TensorFlow."""
-  directory = network_export.new_dir()
+  directory = directories.new_dir()
   with zipfile.ZipFile(str(make_foreign.DIR / f'{version}.zip')) as archive:
     archive.extractall(directory)
   return directory
@@ -246,7 +248,7 @@ class UntrustedModelsTest(parameterized.TestCase):
     cls.export_dir = os.path.join(_kept(version), 'classifier')
 
   def _check_refused(self, edit, regex):
-    export_dir = network_export.edited_copy(self.export_dir, edit)
+    export_dir = saved_model_files.edited_copy(self.export_dir, edit)
     self._check(export_dir, regex)
 
   def _check(self, export_dir, regex):
@@ -267,7 +269,7 @@ class UntrustedModelsTest(parameterized.TestCase):
   def test_endless_loops(self):
     """In a process of its own, which ends even if they run."""
     export_dirs = [
-      network_export.edited_copy(self.export_dir, edit_of(make_fn))
+      saved_model_files.edited_copy(self.export_dir, edit_of(make_fn))
       for make_fn in _LOOPS.values()
       for edit_of in (
         _run_when_loaded,
@@ -339,7 +341,7 @@ class UntrustedModelsTest(parameterized.TestCase):
     def edit(meta_graph):
       meta_graph.asset_file_def.add(filename='words.txt')
 
-    export_dir = network_export.edited_copy(self.export_dir, edit)
+    export_dir = saved_model_files.edited_copy(self.export_dir, edit)
     os.makedirs(os.path.join(export_dir, 'assets'), exist_ok=True)
     os.symlink(_path(_SECRET), os.path.join(export_dir, 'assets', 'words.txt'))
     self._check(export_dir, "'words.txt' is a link to a file outside of it")
@@ -357,11 +359,11 @@ class UntrustedModelsTest(parameterized.TestCase):
       ]
       _add_classes(meta_graph, name)
 
-    edited = network_export.edited_copy(export_dir, edit)
+    edited = saved_model_files.edited_copy(export_dir, edit)
     self._check(edited, 'InitializeTableFromTextFileV2')
 
   def test_text_protos(self):
-    export_dir = network_export.edited_copy(
+    export_dir = saved_model_files.edited_copy(
       self.export_dir, _run_when_loaded(_write)
     )
     path = os.path.join(export_dir, 'saved_model.pb')
@@ -384,16 +386,15 @@ class UntrustedModelsTest(parameterized.TestCase):
       both.meta_graphs.extend([saved_model.meta_graphs[0]])
       del both.meta_graphs[0].meta_info_def.tags[:]
       both.meta_graphs[0].meta_info_def.tags.extend(tags)
-      copy = network_export.edited_copy(self.export_dir, lambda _: None)
-      with open(os.path.join(copy, 'saved_model.pb'), 'wb') as file:
-        file.write(both.SerializeToString())
+      copy = saved_model_files.edited_copy(self.export_dir, lambda _: None)
+      saved_model_files.write(copy, both)
       if is_refused:
         self._check(copy, 'WriteFile')
       else:
         tfda.IntegratedGradients(copy).model.close()
 
   def test_command_line(self):
-    export_dir = network_export.edited_copy(
+    export_dir = saved_model_files.edited_copy(
       self.export_dir, _run_when_loaded(_write)
     )
 

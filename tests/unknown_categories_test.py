@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import tempfile
 import warnings
 
 from absl.testing import absltest
@@ -11,6 +10,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
@@ -33,7 +33,7 @@ def _export(columns, width, receiver='examples'):
 
 
 def _write_vocabulary(entries):
-  path = os.path.join(network_export.new_dir(), 'vocabulary.txt')
+  path = os.path.join(directories.new_dir(), 'vocabulary.txt')
   with open(path, 'w') as file:
     file.write(''.join(f'{entry}\n' for entry in entries))
   return path
@@ -96,10 +96,8 @@ class UnknownCategoriesTest(parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
     self.addCleanup(os.chdir, os.getcwd())
-    os.chdir(directory.name)
+    os.chdir(directories.new_dir())
 
   @parameterized.product(
     receiver=['examples', 'sparse'], is_raw=[True, False], max_rows=[None, 1]

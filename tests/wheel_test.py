@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import zipfile
 
 from absl.testing import absltest
 
+from tests.support import directories
 import tf_dnn_annotations
 from tf_dnn_annotations.integrals import path_sweep
 
@@ -54,9 +54,8 @@ class WheelTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    directory = pathlib.Path(tempfile.mkdtemp())
+    directory = pathlib.Path(directories.new_dir())
     cls.wheel = zipfile.ZipFile(str(_build_wheel(directory)))
-    cls.addClassCleanup(shutil.rmtree, str(directory))
     cls.addClassCleanup(cls.wheel.close)
 
   def _metadata(self, name):
@@ -93,8 +92,7 @@ class WheelTest(absltest.TestCase):
 
   def test_built_without_a_compiler_is_for_any_platform(self):
     # pip would otherwise keep it in place of one with the library.
-    directory = pathlib.Path(tempfile.mkdtemp())
-    self.addCleanup(shutil.rmtree, str(directory))
+    directory = pathlib.Path(directories.new_dir())
     path = _build_wheel(directory, CC='false')
     self.assertEndsWith(path.name, '-py3-none-any.whl')
     with zipfile.ZipFile(str(path)) as wheel:

@@ -14,12 +14,12 @@ import zipfile
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from testdata import make_foreign
 from testdata import make_golden
 from tests.support import network_export
 from tests.support import numpy_network
+from tests.support import saved_model_files
 
 _TESTDATA = pathlib.Path(__file__).absolute().parents[2] / 'testdata'
 _HEX = b'[0-9a-f]'
@@ -111,10 +111,6 @@ def _copied(name, export_dir, rows, directory):
   """Returns a `Base` of a copy of a SavedModel with nothing random in it."""
   copy = os.path.join(directory, name)
   shutil.copytree(str(export_dir), copy)
-  path = os.path.join(copy, 'saved_model.pb')
-  saved_model = saved_model_pb2.SavedModel()
-  with open(path, 'rb') as file:
-    saved_model.ParseFromString(file.read())
   drawn = {}
 
   def replacement(match):
@@ -122,8 +118,8 @@ def _copied(name, export_dir, rows, directory):
     # As many letters, since the length is written before.
     return (b'%d' % number).rjust(len(match.group()), b'0')
 
-  data = saved_model.SerializeToString(deterministic=True)
-  with open(path, 'wb') as file:
+  data = saved_model_files.read(copy).SerializeToString(deterministic=True)
+  with open(os.path.join(copy, 'saved_model.pb'), 'wb') as file:
     file.write(_DRAWN.sub(replacement, data))
   return Base(name, copy, rows)
 

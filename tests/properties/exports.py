@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 from tensorflow_estimator.python.estimator.canned import dnn
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
@@ -32,20 +33,13 @@ ACTIVATION_FNS = {
   'swish': tf.nn.swish,
   'mish': lambda z: z * tf.tanh(tf.nn.softplus(z)),
 }
-PIECEWISE_LINEAR = ('relu', 'relu6', 'leaky_relu', 'identity')
-# Where the derivative of an activation jumps or bends.
-_KINKS = {
+# Where the derivative of an activation jumps.
+_JUMPS = {
   'relu': (0.0,),
   'leaky_relu': (0.0,),
   'relu6': (0.0, 6.0),
-  'elu': (0.0,),
   'selu': (0.0,),
 }
-# Between two kinks, and how often a path is cut at least where it bends.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_NUM_CUTS = 64
-# How finely kinks are looked for, and how often each is looked for closer.
-_NUM_CELLS, _NUM_HALVINGS = 2048, 40
 
 
 class Exported(
@@ -80,7 +74,7 @@ def export(model):
   annotated_dir, ordinary_dir = (
     tf.compat.as_str_any(
       estimator.export_saved_model(
-        network_export.new_dir(), receiver_fn, checkpoint_path=checkpoint
+        directories.new_dir(), receiver_fn, checkpoint_path=checkpoint
       )
     )
     for estimator in (annotated, ordinary)
@@ -113,7 +107,7 @@ def _estimator(model, columns, is_annotated):
     feature_columns=columns,
     activation_fn=ACTIVATION_FNS[model.activation],
     batch_norm=model.batch_norm,
-    model_dir=network_export.new_dir(),
+    model_dir=directories.new_dir(),
     config=tf.estimator.RunConfig(
       tf_random_seed=model.seed, save_summary_steps=None
     ),
@@ -261,53 +255,7 @@ def served(export_dir, rows):
 
 
 class Network(numpy_network.Network):
-  """A `numpy_network.Network` that is integrated from kink to kink.
-
-  Also where its activation bends in between; by Gauss-Legendre, which on what
-  is smooth is good to many more digits than float32 has.
-  """
-
-  def kinks(self, x, baseline):
-    if self.activation in PIECEWISE_LINEAR:
-      return super().kinks(x, baseline)
-    found = [np.linspace(0, 1, _NUM_CUTS + 1)]
-    grid = np.linspace(0, 1, _NUM_CELLS + 1)
-    thresholds = _KINKS.get(self.activation, ())
-    zs = self._on_path(grid, x, baseline) if thresholds else []
-    for i, z in enumerate(zs[:-1]):
-      for threshold in thresholds:
-        below = z < threshold
-        cell, unit = np.nonzero(below[:-1] != below[1:])
-        low, high = grid[cell], grid[cell + 1]
-        starts_below = below[cell, unit]
-        for _ in range(_NUM_HALVINGS if len(cell) else 0):
-          middle = (low + high) / 2
-          at_middle = self._on_path(middle, x, baseline)[i]
-          is_low = (
-            at_middle[np.arange(len(cell)), unit] < threshold
-          ) == starts_below
-          low = np.where(is_low, middle, low)
-          high = np.where(is_low, high, middle)
-        found.append(low)
-    return np.unique(np.concatenate(found))
-
-  def _on_path(self, positions, x, baseline):
-    points = baseline + positions[:, np.newaxis] * (x - baseline)
-    return self.pre_activations(points)
-
-  def attributions(self, x, baseline, output='logits'):
-    cuts = self.kinks(x, baseline)
-    nodes, weights = _NODES, _WEIGHTS
-    if self.activation in PIECEWISE_LINEAR:
-      if output == 'logits':
-        nodes, weights = np.zeros(1), np.full(1, 2.0)
-      else:
-        cuts = np.unique(np.concatenate([cuts, np.linspace(0, 1, 65)]))
-    lengths = np.diff(cuts)[:, np.newaxis]
-    positions = cuts[:-1, np.newaxis] + lengths * (nodes + 1) / 2
-    return self.mean(
-      np.ravel(positions), np.ravel(lengths * weights / 2), x, baseline, output
-    ) * (x - baseline)
+  """A `numpy_network.Network`, and how far float32 may be from it."""
 
   def is_near_a_kink(self, positions, x, baseline):
     """Whether a unit is so near one somewhere that rounding can switch it."""
@@ -315,7 +263,7 @@ class Network(numpy_network.Network):
     return any(
       np.any(np.abs(z - threshold) <= 1e-5 * max(1, np.max(np.abs(z))))
       for z in zs[:-1]
-      for threshold in _KINKS.get(self.activation, ())
+      for threshold in _JUMPS.get(self.activation, ())
     )
 
   def sizes(self, x, baseline, output):
@@ -343,13 +291,3 @@ class Network(numpy_network.Network):
       np.abs(x - baseline) * (integrals @ np.abs(kernel.T))
       + of_units[:, np.newaxis]
     )
-
-  def mean(self, positions, weights, x, baseline, output):
-    """Returns the weighted sum of gradients at positions on a path."""
-    total = 0
-    for first in range(0, len(positions), 512):
-      part = slice(first, first + 512)
-      points = baseline + positions[part, np.newaxis] * (x - baseline)
-      gradients = self.gradients(points, output)
-      total = total + np.tensordot(weights[part], gradients, 1)
-    return total

@@ -8,9 +8,10 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
 from absl.testing import absltest
+
+from tests.support import directories
 
 _ROOT = pathlib.Path(__file__).absolute().parents[2]
 _NUM_MUTANTS = 60
@@ -19,19 +20,19 @@ _NUM_MUTANTS = 60
 class FuzzTest(absltest.TestCase):
   def test_mutants_are_right_or_refused(self):
     path = [str(_ROOT)] + list(filter(None, [os.getenv('PYTHONPATH')]))
-    with tempfile.TemporaryDirectory() as directory:
-      # In a process that has run no TensorFlow, since it is forked.
-      process = subprocess.run(
-        [
-          *(sys.executable, '-m', 'tests.properties.fuzz', '--seed=1'),
-          *(f'--mutants={_NUM_MUTANTS}', f'--directory={directory}'),
-        ],
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(path)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding='utf-8',
-      )
+    # In a process that has run no TensorFlow, since it is forked.
+    process = subprocess.run(
+      [
+        *(sys.executable, '-m', 'tests.properties.fuzz', '--seed=1'),
+        f'--mutants={_NUM_MUTANTS}',
+        f'--directory={directories.new_dir()}',
+      ],
+      env=dict(os.environ, PYTHONPATH=os.pathsep.join(path)),
+      stdin=subprocess.DEVNULL,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      encoding='utf-8',
+    )
     self.assertRegex(process.stdout, rf'(?m)^{_NUM_MUTANTS} mutants of seed 1')
     bad = re.findall(
       '(?m)^(?:raw error|silently wrong|crash, ours alone): --seed.*\n.*',

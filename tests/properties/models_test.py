@@ -19,7 +19,9 @@ from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
-_SMOOTH = sorted(set(exports.ACTIVATION_FNS) - set(exports.PIECEWISE_LINEAR))
+_SMOOTH = sorted(
+  set(exports.ACTIVATION_FNS) - set(numpy_network.PIECEWISE_LINEAR)
+)
 _RULES = ('gausslegendre', 'midpoint', 'trapezoid', 'left', 'right')
 # What 'auto' is asked for where it adds nodes. The estimate that it stops at is
 # one of the error on all of the first layer's units together; an element may be
@@ -256,7 +258,7 @@ def _rule(name, num_steps):
 
 class ModelsTest(absltest.TestCase):
   @strategies.settings(12)
-  @hypothesis.given(_cases(exports.PIECEWISE_LINEAR))
+  @hypothesis.given(_cases(numpy_network.PIECEWISE_LINEAR))
   def test_piecewise_linear(self, case):
     _Case(**case).check(is_exact=True)
 

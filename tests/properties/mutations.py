@@ -1,13 +1,11 @@
 """Spoils a copy of a SavedModel in a way that its number decides."""
 
-import os
 import random
-
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.properties import annotation_mutations
 from tests.properties import byte_mutations
 from tests.properties import graph_mutations
+from tests.support import saved_model_files
 
 _OF_FILES = byte_mutations.KINDS
 _OF_PROTO = dict(annotation_mutations.KINDS, **graph_mutations.KINDS)
@@ -37,9 +35,7 @@ def mutate(base_dir, seed, number):
 
 
 def _edited(rng, directory, edit_fn):
-  path = os.path.join(directory, 'saved_model.pb')
-  saved_model = saved_model_pb2.SavedModel()
-  saved_model.ParseFromString(bytes(byte_mutations.read(path)))
+  saved_model = saved_model_files.read(directory)
   description = edit_fn(rng, saved_model)
-  byte_mutations.write(path, saved_model.SerializeToString(deterministic=True))
+  saved_model_files.write(directory, saved_model)
   return description

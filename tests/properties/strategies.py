@@ -2,12 +2,13 @@
 
 import collections
 import os
-import tempfile
 
 import hypothesis
 from hypothesis import strategies as st
 import tensorflow.compat.v1 as tf
 from tensorflow.python.feature_column import feature_column_v2 as fc_v2
+
+from tests.support import directories
 
 # How many examples a test takes, if not the few of `make test`. Those are the
 # same each time, and one that fails is not made smaller, which takes minutes.
@@ -30,14 +31,14 @@ def settings(num_examples):
   )
 
 
-_directory = tempfile.TemporaryDirectory()  # Removed when Python ends.
+_directory = directories.new_dir()
 
 _VOCABULARY = ('red', 'green', 'blue')
 _TOKENS = ('red', 'green', 'blue', 'mauve', '\u00e9t\u00e9')
 
 
 def _vocabulary_file():
-  path = os.path.join(_directory.name, 'names.txt')
+  path = os.path.join(_directory, 'names.txt')
   if not os.path.exists(path):
     with open(path, 'w') as file:
       file.write('\n'.join(_VOCABULARY) + '\n')

@@ -5,10 +5,9 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 
+from tests.support import directories
 from tests.support import local_cluster
-from tests.support import model_cases
 
 
 class FinishedJob(object):
@@ -23,7 +22,7 @@ class FinishedJob(object):
   """
 
   def __init__(self, annotated, version, tasks=None, strategy=''):
-    self._base_dir = model_cases.make_directory()
+    self._base_dir = directories.new_dir()
     self._version = version
     local_cluster.run(self._base_dir, annotated, version, tasks, strategy)
     self.case = local_cluster.case(self._base_dir)
@@ -101,13 +100,3 @@ class FinishedJob(object):
         signature.outputs['logits'].name,
         {receiver.name: self.case.serialized_examples()},
       )
-
-
-def signatures(export_dir):
-  """Returns {name: SignatureDef} of a SavedModel."""
-  saved_model = saved_model_pb2.SavedModel()
-  path = os.path.join(tf.compat.as_text(export_dir), 'saved_model.pb')
-  with open(path, 'rb') as file:
-    saved_model.ParseFromString(file.read())
-  (meta_graph,) = saved_model.meta_graphs
-  return dict(meta_graph.signature_def)

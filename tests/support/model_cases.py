@@ -11,23 +11,16 @@ features that they read. Every feature is given in three forms:
 import collections
 import functools
 import os
-import tempfile
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.python.feature_column import feature_column as fc_v1
 from tensorflow.python.feature_column import feature_column_v2 as fc_v2
 
+from tests.support import directories
+
 FORMS = ('parsed', 'sparse', 'dense')
 NUM_ROWS = 8
-
-_directory = tempfile.TemporaryDirectory()  # Removed when Python ends.
-
-
-def make_directory():
-  """Returns a new directory that is removed when Python ends."""
-  return tempfile.mkdtemp(dir=_directory.name)
-
 
 # Feature key to eight values: arrays [8, ...] of features of a fixed length,
 # lists of lists of those of any length.
@@ -312,7 +305,7 @@ def _embedding(combiner='mean', trainable=True):
 
 @functools.lru_cache(maxsize=None)
 def vocabulary_file():
-  path = os.path.join(_directory.name, 'colors.txt')
+  path = os.path.join(directories.new_dir(), 'colors.txt')
   with open(path, 'w') as file:
     file.write('red\ngreen\nblue\n')
   return path
@@ -338,7 +331,7 @@ def embedding_checkpoint():
     table = tf.get_variable('table', initializer=EMBEDDING_TABLE)
     session.run(table.initializer)
     return tf.train.Saver([table]).save(
-      session, os.path.join(_directory.name, 'table')
+      session, os.path.join(directories.new_dir(), 'table')
     )
 
 
@@ -580,13 +573,13 @@ def annotated_export(
   estimator = estimator_class(head, version, annotated=True)(
     hidden_units=hidden_units,
     feature_columns=case.columns(),
-    model_dir=make_directory(),
+    model_dir=directories.new_dir(),
     config=tf.estimator.RunConfig(tf_random_seed=3),
     **dict(HEADS[head][1], **arguments),
   )
   estimator.train(case.input_fn(head, form, repeat=True), steps=5)
   export_dir = estimator.export_saved_model(
-    make_directory(), case.serving_input_receiver_fn(form)
+    directories.new_dir(), case.serving_input_receiver_fn(form)
   )
   return tf.compat.as_str_any(export_dir)
 

@@ -1,16 +1,12 @@
 """Annotated SavedModels of networks whose weights a test has chosen."""
 
 import os
-import shutil
-import tempfile
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
+from tests.support import directories
 import tf_dnn_annotations as tfda
-
-_directory = tempfile.TemporaryDirectory()  # Removed when Python ends.
 
 _ACTIVATION_FNS = {
   'identity': tf.identity,
@@ -21,11 +17,6 @@ _ACTIVATION_FNS = {
   'sigmoid': tf.nn.sigmoid,
   'elu': tf.nn.elu,
 }
-
-
-def new_dir():
-  """Returns a new directory, which is removed when Python ends."""
-  return tempfile.mkdtemp(dir=_directory.name)
 
 
 def export(
@@ -71,36 +62,16 @@ def export(
     feature_columns=columns,
     activation_fn=activation_fn or _ACTIVATION_FNS[network.activation],
     batch_norm=bool(network.batch_norms),
-    model_dir=new_dir(),
+    model_dir=directories.new_dir(),
     **arguments,
   )
   checkpoint = write_checkpoint(dict(variables or {}, **_variables(network)))
   export_dir = estimator.export_saved_model(
-    new_dir(),
+    directories.new_dir(),
     receiver_fn(tf.feature_column.make_parse_example_spec(columns), receiver),
     checkpoint_path=checkpoint,
   )
   return tf.compat.as_str_any(export_dir)
-
-
-def edited_copy(export_dir, edit_fn):
-  """Returns a copy of a SavedModel, its `MetaGraphDef` changed by a function.
-
-  Args:
-    export_dir: the SavedModel's directory.
-    edit_fn: function of the `MetaGraphDef`, which it changes in place.
-  """
-  copy = os.path.join(new_dir(), 'copy')
-  shutil.copytree(export_dir, copy)
-  path = os.path.join(copy, 'saved_model.pb')
-  saved_model = saved_model_pb2.SavedModel()
-  with open(path, 'rb') as file:
-    saved_model.ParseFromString(file.read())
-  (meta_graph,) = saved_model.meta_graphs
-  edit_fn(meta_graph)
-  with open(path, 'wb') as file:
-    file.write(saved_model.SerializeToString())
-  return copy
 
 
 def receiver_fn(spec, receiver):
@@ -145,7 +116,9 @@ def write_checkpoint(variables):
     made.append(tf.get_variable('global_step', initializer=np.int64(0)))
     session.run(tf.global_variables_initializer())
     return tf.train.Saver(made).save(
-      session, os.path.join(new_dir(), 'model.ckpt'), write_meta_graph=False
+      session,
+      os.path.join(directories.new_dir(), 'model.ckpt'),
+      write_meta_graph=False,
     )
 
 
