@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from tf_dnn_annotations.annotations import column_descriptions
+from tf_dnn_annotations.annotations import columns
 from tf_dnn_annotations.cli import attribution_notes
 from tf_dnn_annotations.cli import command_inputs
 from tf_dnn_annotations.cli import example_files
@@ -257,9 +257,7 @@ def _attributions_by(arguments, model, empty):
 
     return names, per_feature
 
-  by_column = column_descriptions.element_names(
-    model.columns, arguments.export_dir
-  )
+  by_column = columns.element_names(model.columns, arguments.export_dir)
   return (
     [name for column in empty.columns for name in by_column[column]],
     lambda result: np.concatenate(

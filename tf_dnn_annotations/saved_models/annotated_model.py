@@ -9,10 +9,12 @@ import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations.annotations import annotation_checks
 from tf_dnn_annotations.annotations import class_labels
+from tf_dnn_annotations.annotations import contract
 from tf_dnn_annotations.annotations import dense_layers
-from tf_dnn_annotations.annotations import found_annotations
 from tf_dnn_annotations.annotations import graph_walks
 from tf_dnn_annotations.annotations import names
+from tf_dnn_annotations.annotations import prediction_checks
+from tf_dnn_annotations.annotations import tensor_infos
 from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.saved_models import example_forms
 from tf_dnn_annotations.saved_models import feature_values
@@ -118,7 +120,7 @@ class AnnotatedModel(object):
         (FileNotFoundError, refusals.Refused, trust.UntrustedModelError),
       ):
         raise
-      if isinstance(error, found_annotations.AnnotationError):
+      if isinstance(error, contract.AnnotationError):
         raise refusals.contradictory(self._export_dir, error) from error
       raise refusals.unreadable(self._export_dir, error) from error
 
@@ -138,7 +140,7 @@ class AnnotatedModel(object):
     """Finds what the attributes tell in the graph just loaded."""
     signatures = meta_graph.signature_def
     self.signatures = sorted(signatures)
-    found = found_annotations.find(
+    found = contract.find(
       self._graph,
       signatures[names.SIGNATURE] if names.SIGNATURE in signatures else None,
     )
@@ -146,15 +148,13 @@ class AnnotatedModel(object):
       raise refusals.without_annotations(self._export_dir, signatures)
     self._found = found
     predict = (
-      found_annotations.tensors_of_signature(
-        self._graph, 'predict', signatures['predict']
-      )
+      tensor_infos.outputs(self._graph, 'predict', signatures['predict'])
       if 'predict' in signatures
       else {}
     )
     annotation_checks.check_inputs(signatures)
     annotation_checks.check(
-      found, predict, found_annotations.assets(meta_graph), self._runner.value
+      found, predict, tensor_infos.assets(meta_graph), self._runner.value
     )
     self._read_columns()
     self._outputs = self._output_tensors(predict)
@@ -176,7 +176,7 @@ class AnnotatedModel(object):
     self._read_inputs()
     self._predicted = self._prediction_tensor(predict)
     if 'probabilities' in predict:
-      annotation_checks.check_probabilities(
+      prediction_checks.check_probabilities(
         self._runner.run,
         found.logits,
         predict['probabilities'],
@@ -188,7 +188,7 @@ class AnnotatedModel(object):
         self._runner.run, found.logits, predict['classes'], self.num_classes
       )
       if self.labels and 'all_classes' in predict:
-        annotation_checks.check_labels(
+        prediction_checks.check_labels(
           self._runner.run, found.logits, predict['all_classes'], self.labels
         )
     # Forward and backward, a point holds each layer a few times over.
@@ -297,7 +297,7 @@ class AnnotatedModel(object):
     logits = self._found.logits
     if 'probabilities' not in predict:
       if 'class_ids' in predict or 'classes' in predict:
-        raise found_annotations.AnnotationError(
+        raise contract.AnnotationError(
           "the signature 'predict' gives classes and no probabilities"
         )
       self.kind = 'regressor'
@@ -319,13 +319,13 @@ class AnnotatedModel(object):
       return tf.argmax(self._outputs['logits'], axis=-1)
     class_ids = predict['class_ids']
     if not class_ids.dtype.is_integer or class_ids.shape.as_list()[1:] != [1]:
-      raise found_annotations.AnnotationError(
+      raise contract.AnnotationError(
         "the output 'class_ids' of the signature 'predict' must be an integer "
         f'for each row, and is {class_ids.dtype.name} of shape '
         f'{class_ids.shape}'
       )
     # Where it is the index of the largest logit, that is known of the logits.
-    self._predicts_largest = annotation_checks.is_largest(
+    self._predicts_largest = prediction_checks.is_largest(
       class_ids, self._found.logits
     )
     return class_ids[:, 0]
