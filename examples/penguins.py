@@ -30,7 +30,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # ruff: noqa: E402
 from tf_dnn_annotations import modern_tf
 
-# The one line that TensorFlow 2.16 and newer need; it does nothing on older ones.
+# The one line that TensorFlow 2.16 and newer need; others are left as they are.
 modern_tf.install()
 
 from absl import app
