@@ -324,7 +324,7 @@ class CliTest(parameterized.TestCase):
       self._check_row(row, number, 2, columns, start)
     self._write('train.csv', 'age,color,pair\n1,,0|1\n1,,0|1\nnan,,0|1\n')
     with self.assertRaisesRegex(
-      ValueError, "train.csv, line 4, .*'age'.* finite"
+      ValueError, "train.csv, line 4: .*'age'.* finite"
     ):
       self._attribute_here(*arguments)
 
@@ -509,11 +509,11 @@ class CliTest(parameterized.TestCase):
     (['--output=o.csv', '--explain=labels'], "choose from 'logits', 'prob"),
     (
       ['--output=o.csv', '--rows=3'],
-      'no flag --rows; all rows of the files are explained. For some, name a ',
+      'no flag --rows; all rows of the files are explained. To explain some, ',
     ),
     (
       ['--output=o.csv', '--max_errors=3'],
-      '--max_errors is for --on_error=skip. Say both',
+      '--max_errors is for --on_error=skip. Give both',
     ),
     (
       ['--output=o.csv', '--on_error=skip', '--max_errors=-1'],
@@ -554,7 +554,7 @@ class CliTest(parameterized.TestCase):
     (['--examples=no*.csv'], r"No such file: 'no\*\.csv'. Give paths"),
     (
       ['--baselines=avg'],
-      "Give paths.* Or say 'mean', 'median' or 'sample' to",
+      'Give paths.* Or compute baselines from examples: --baselines=mean or ',
     ),
     (['--targets=Emperor'], "--targets must be .* 'Emperor'. Check the spell"),
     (['--targets=3'], r'--targets must be in \[0, 3\)'),
@@ -563,7 +563,7 @@ class CliTest(parameterized.TestCase):
       ['--output=./x.csv'],
       '--output=./x.csv is one of the files to read. Give --output another',
     ),
-    (['--baselines=bad.csv'], "^.*error: bad.csv, line 2, .*'age'.* finite"),
+    (['--baselines=bad.csv'], "^.*error: bad.csv, line 2: .*'age'.* finite"),
     (
       ['--baselines=mean', '--baseline_examples=empty.csv'],
       'error: --baseline_examples must hold at least one example; got none',
@@ -593,7 +593,7 @@ class CliTest(parameterized.TestCase):
       '--batch_size=2', examples='x.csv,y.csv', expected_code=1
     )
     self.assertRegex(
-      stderr, "error: y.csv, line 3, column 'pair': .*--on_error=skip"
+      stderr, "error: y.csv, line 3: column 'pair': .*--on_error=skip"
     )
     with open(self._path('o.jsonl')) as file:
       self.assertEqual(file.read(), 'of before')

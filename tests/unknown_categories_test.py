@@ -234,7 +234,7 @@ class UnknownCategoriesTest(parameterized.TestCase):
     _, notes = self._run(text, '--allow_missing=plan', '--targets=yes')
     self.assertIn('note: x.csv: no column for the features: plan', notes)
     self.assertFalse([note for note in notes if 'no value' in note])
-    with self.assertRaisesRegex(ValueError, "got 'plam'. Did you mean plan?"):
+    with self.assertRaisesRegex(ValueError, "got 'plam'. Did you mean 'plan'?"):
       self._run(text, '--allow_missing=plam')
 
   def test_a_feature_without_a_value_in_any_example_is_named(self):
@@ -269,7 +269,7 @@ class UnknownCategoriesTest(parameterized.TestCase):
       "explains 'no' in [12] rows and 'yes' in [12]: .*opposite sign .*"
       '--targets=yes explains the same class in every row.$',
     )
-    self.assertIn('--targets=yes explains the same one in every row', stdout)
+    self.assertIn('--targets=yes explains the same class in every row', stdout)
     # Of one class, or of a class that was named, there is nothing to say.
     for some, arguments in [(rows[:1], []), (rows, ['--targets=yes'])]:
       _, notes = self._run(header + ''.join(some), *arguments)
