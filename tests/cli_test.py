@@ -396,10 +396,10 @@ class CliTest(parameterized.TestCase):
       stderr.splitlines(),
       [
         'note: 3 of 9 examples did not meet --tolerance=0.001; the first: '
-        's.csv, line 5. More --num_steps may.',
+        's.csv, line 5. Raise --num_steps.',
         'note: 2 of 9 examples have an output nearly that of their baseline, '
         'so that their attributions cancel or are rounding, and mean little; '
-        'the first: s.csv, line 7. Another baseline tells more.',
+        'the first: s.csv, line 7. Try another baseline.',
       ],
     )
     self.assertEndsWith(stdout, '; more --num_steps make it smaller\n')
@@ -410,18 +410,18 @@ class CliTest(parameterized.TestCase):
       stderr.splitlines(),
       [
         'note: 1 of 3 examples did not meet --tolerance=1e-05: s.csv, line 3. '
-        'More --num_steps may.',
+        'Raise --num_steps.',
         'note: 1 of 3 examples has an output nearly that of its baseline, so '
         'that its attributions cancel or are rounding, and mean little: s.csv, '
-        'line 4. Another baseline tells more.',
+        'line 4. Try another baseline.',
       ],
     )
     # Of two outputs of 1 that differ by less than float32 can tell.
     _, stderr = self._attribute_steps([(0.03, 0.029)], '--tolerance=1e-09')
     self.assertIn(
       'note: 1 of 1 example did not meet --tolerance=1e-09: s.csv, line 2. '
-      'More --num_steps cannot, since float32 knows the output no better than '
-      'that: give a larger --tolerance, or scale the inputs.\n',
+      'More --num_steps do not help: float32 cannot represent the output any '
+      'better: give a larger --tolerance, or scale the inputs.\n',
       stderr,
     )
 

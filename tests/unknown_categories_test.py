@@ -216,10 +216,10 @@ class UnknownCategoriesTest(parameterized.TestCase):
         "out-of-vocabulary bucket, such as 'Bonn'.",
         "note: Feature 'plan': 3 values outside its vocabulary, read as no "
         "category, such as 'enterprise', 'pro;basic', 'NaN'. If 'pro;basic' is "
-        "several values, say --list_separator=';' (for CSV). If 'NaN' stands "
-        "for a missing value, say --missing='NaN' (for CSV).",
+        "several values, pass --list_separator=';' (for CSV). If 'NaN' stands "
+        "for a missing value, pass --missing='NaN' (for CSV).",
         "note: Feature 'zip': 2 cells with the text 'nan', read as a category "
-        'like any other. If it stands for a missing value, say '
+        'like any other. If it stands for a missing value, pass '
         "--missing='nan'.",
       ],
     )
@@ -253,7 +253,7 @@ class UnknownCategoriesTest(parameterized.TestCase):
       [note for note in notes if 'no value' in note],
       [
         "note: Feature 'code': no value in any of the 8 examples. Check its "
-        'key, or ignore this if it is to be so.',
+        'key, or ignore this if that is intended.',
         "note: Feature 'plan': no value in any of the 8 examples. The model "
         "does not read 'plam', which they have: rename it.",
       ],

@@ -10,11 +10,12 @@ from tf_dnn_annotations.cli import unreadable_examples
 
 UnreadableExample = unreadable_examples.UnreadableExample
 
-# A record is its length, the checksum of that, the data, their checksum.
+# A record is its length, a checksum of the length, the data and a checksum of
+# the data.
 _HEADER = struct.Struct('<QI')
 _CHECKSUM = struct.Struct('<I')
 
-# Records whose checksums are computed together: bytes and number.
+# The most bytes and records whose checksums are computed together.
 _BLOCK_BYTES = 1 << 20
 _BLOCK_RECORDS = 1024
 
@@ -32,7 +33,7 @@ def records(path):
     length is damaged, the error is the last that is yielded.
 
   Raises:
-    ValueError: it is not a TFRecord file.
+    ValueError: the file is not a TFRecord file.
     OSError: it cannot be read.
   """
   count = 0
