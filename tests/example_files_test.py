@@ -219,7 +219,7 @@ class ExampleFilesTest(parameterized.TestCase):
     ('', 'an empty file. A CSV file starts with a header'),
     ('age\n"1\n', 'lines 2 to 2: not CSV .a quote is not closed'),
     ('name\nÆrø\n'.encode('latin-1'), 'line 2: not UTF-8.*Save'),
-    (gzip.compress(b'age\n' + b'1\n' * 999)[:-12], 'line [0-9]+: damaged. Copy'),
+    (gzip.compress(b'age\n' + b'1\n' * 999)[:-12], 'line .*: damaged. Copy'),
   )
   def test_bad_csv_names_the_place(self, content, message):
     path = self._write('x.csv', content)
