@@ -287,7 +287,7 @@ class IntegratedGradients(object):
 
     num_targets = sums.values.shape[1]
     chunk = max_rows or min(
-      model.rows_a_call,
+      model.rows_per_call,
       max(1, _INTEGRAL_NUMBERS // (num_targets * model.path_size)),
     )
     num_threads = 1
@@ -517,7 +517,7 @@ class IntegratedGradients(object):
 
   def _points_a_call(self, ids):
     num_targets = self.model.num_outputs if ids is None else 1
-    return self.model.points_a_call(num_targets)
+    return self.model.points_per_call(num_targets)
 
   def _gradient_fn(self, output, ids):
     """Returns the function that `quadrature` takes, of points on the path."""
