@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from tf_dnn_annotations.annotations import column_descriptions
 from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.explainers import bad_rows
 from tf_dnn_annotations.explainers import baselines as baseline_points
@@ -25,6 +26,7 @@ from tf_dnn_annotations.integrals import quadrature
 from tf_dnn_annotations.integrals import rounding
 from tf_dnn_annotations.integrals import rules
 from tf_dnn_annotations.results import attributions
+from tf_dnn_annotations.results import element_names
 from tf_dnn_annotations.saved_models import annotated_model
 from tf_dnn_annotations.saved_models import example_forms
 from tf_dnn_annotations.text import suggestions
@@ -148,6 +150,11 @@ class IntegratedGradients(object):
         the operations.
     """
     self.model = annotated_model.AnnotatedModel(export_dir, trust_model)
+    columns = self.model.columns
+    self._element_names = element_names.ElementNames(
+      [column.name for column in columns],
+      functools.partial(column_descriptions.element_names, columns, export_dir),
+    )
     self._integrators = {}
     self._kernel_norms = None
     if self.model.kernel is not None:
@@ -166,6 +173,7 @@ class IntegratedGradients(object):
     num_steps=None,
     max_rows=None,
     tolerance=1e-3,
+    with_features=False,
     **unknown,
   ):
     """Returns the Integrated Gradients of each row.
@@ -213,6 +221,8 @@ class IntegratedGradients(object):
       tolerance: where 'auto' adds nodes, the error at which it stops: the sum
         over all elements of the columns, relative to the sum of the row's
         absolute attributions, whatever the unit of the output.
+      with_features: whether the result has the rows' feature values too, as
+        `features`.
 
     Returns:
       `attributions.Attributions`.
@@ -277,7 +287,7 @@ class IntegratedGradients(object):
 
     num_targets = sums.values.shape[1]
     chunk = max_rows or min(
-      model.rows_a_call,
+      model.rows_per_call,
       max(1, _INTEGRAL_NUMBERS // (num_targets * model.path_size)),
     )
     num_threads = 1
@@ -303,7 +313,13 @@ class IntegratedGradients(object):
       warnings.warn(
         NotConverged(num_rows, rows, tolerance, limited), stacklevel=2
       )
-    return sums.result(model, is_all)
+    return sums.result(
+      model,
+      is_all,
+      unit=_unit(model, output),
+      element_names=self._element_names,
+      features=model.given_features(examples) if with_features else None,
+    )
 
   def attribute_batches(self, batches, on_error='raise', **kwargs):
     """Returns an iterator over the attributions of batches of examples.
@@ -501,7 +517,7 @@ class IntegratedGradients(object):
 
   def _points_a_call(self, ids):
     num_targets = self.model.num_outputs if ids is None else 1
-    return self.model.points_a_call(num_targets)
+    return self.model.points_per_call(num_targets)
 
   def _gradient_fn(self, output, ids):
     """Returns the function that `quadrature` takes, of points on the path."""
@@ -615,7 +631,7 @@ class _Sums(object):
       self.values[rows]
     )
 
-  def result(self, model, is_all):
+  def result(self, model, is_all, unit, element_names, features):
     """Returns the `Attributions`; warns where they cancel."""
     changes = self.outputs - self.baseline_outputs
     gap = changes - self._value_sums
@@ -639,7 +655,20 @@ class _Sums(object):
       num_nodes=self.num_nodes,
       error_estimate=errors.max(axis=1, initial=0).astype(np.float32),
       feature_keys={c.name: c.feature_keys for c in model.columns},
+      kind=model.kind,
+      unit=unit,
+      num_outputs=model.num_outputs,
+      labels=model.labels,
+      element_names=element_names,
+      features=features,
     )
+
+
+def _unit(model, output):
+  """Returns the unit of an output, None where the model does not name it."""
+  if model.kind == 'regressor':
+    return None
+  return 'probability' if output == 'probabilities' else 'log-odds'
 
 
 def _num_threads():
