@@ -83,7 +83,7 @@ class AnnotatedModel(object):
     stopped: list of the names of the operations between columns and logits at
       which training stops gradients; here the identity that they compute is
       differentiated.
-    rows_a_call: number of rows that bounds the memory of a call.
+    rows_per_call: number of rows that bounds the memory of a call.
   """
 
   def __init__(self, export_dir, trust_model=False):
@@ -192,7 +192,7 @@ class AnnotatedModel(object):
           self._runner.run, found.logits, predict['all_classes'], self.labels
         )
     # Forward and backward, a point holds each layer a few times over.
-    self.rows_a_call = max(
+    self.rows_per_call = max(
       1,
       _NUMBERS_A_CALL
       // (4 * (self.width + sum(self.hidden_units) + self.num_outputs)),
@@ -361,7 +361,7 @@ class AnnotatedModel(object):
       ValueError: a feature is missing, not known, or of a wrong shape.
       TypeError: a feature of another type, or `examples` is no such thing.
     """
-    chunk = max_rows or self.rows_a_call
+    chunk = max_rows or self.rows_per_call
     num_rows, read_fn = self.reader(examples, subject)
     parts = [
       self.points_of_rows(read_fn, first, min(first + chunk, num_rows), output)
@@ -501,7 +501,7 @@ class AnnotatedModel(object):
   def points_of_columns(self, columns, output, max_rows=None):
     """Computes the outputs of processed columns [n, width of all columns]."""
     self._runner.check_open()
-    chunk = max_rows or self.rows_a_call
+    chunk = max_rows or self.rows_per_call
     fetches = self._fetches(output)
     parts = []
     for first in range(0, max(len(columns), 1), chunk):
@@ -511,7 +511,7 @@ class AnnotatedModel(object):
       model_points.check_no_overflow(parts[-1], first)
     return model_points.joined(parts)
 
-  def points_a_call(self, num_targets):
+  def points_per_call(self, num_targets):
     """Returns how many points bound the memory of a call for gradients."""
     layers = sum(self.hidden_units) + self.path_size
     numbers = self.width + layers + self.num_outputs
