@@ -147,6 +147,10 @@ class AttributionWriter(RowWriter):
       written, of any number of rows.
     by: one of `row_values.BY`: what an attribution is summed over.
     id_field: the name of the field that identifies the example.
+
+  Raises:
+    ValueError: `path` has another extension.
+    OSError: `path` cannot be written.
   """
 
   def __init__(self, path, like, by='feature', id_field='row'):
