@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.cli import flags
 from tf_dnn_annotations.cli import messages
-from tf_dnn_annotations.explainers import integrated_gradients
+from tf_dnn_annotations.explainers import convergence
 from tf_dnn_annotations.text import suggestions
 
 # The number of values outside a vocabulary that are shown.
@@ -53,10 +53,10 @@ class Notes(object):
           shown[text] = None
     elif rows is None:
       self._warn_once(message, records)
-    elif isinstance(message, integrated_gradients.NotConverged):
+    elif isinstance(message, convergence.NotConverged):
       self.not_converged.add([records[row] for row in rows])
       self._num_limited += len(message.limited_rows)
-    elif isinstance(message, integrated_gradients.NearBaseline):
+    elif isinstance(message, convergence.NearBaseline):
       self.near_baseline.add([records[row] for row in rows])
     else:
       self._warn_once(message, [records[row] for row in rows])

@@ -62,7 +62,7 @@ def of_cell(cell, key, missing):
   """
   if cell in missing:
     raise ValueError(
-      f'column {key!r}, which --id names: {cell!r} is no value. Give every row '
-      'one, or name another column.'
+      f'column {key!r}, which --id names: {cell!r} stands for no value. Give '
+      'every row one, or name another column.'
     )
   return cell

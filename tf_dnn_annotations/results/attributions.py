@@ -26,16 +26,16 @@ class Attributions:
       Of a binary classifier the logit of class 0 is the negative of class 1's:
       where rows have both, as with targets='predicted', signs of attributions
       do not compare between rows.
-    num_nodes: int64 [n], how many nodes each row took, or linear regions if
+    num_steps: int64 [n], how many steps each row took, or linear regions if
       the integral is exact; summed over baselines.
     error_estimate: float32 [n], an estimate from above of the sum over all
       elements of |error of an attribution|, in the unit of the output; the
-      largest over the outputs with targets='all'. It holds what float32 adds
-      and |gap|, and where 'auto' adds nodes, the error of the nodes. No proven
-      bound: of 19,371 rows of random networks 1 in 400 had a larger error, and
-      of no kind of integral more than 1 in 100 (docs/accuracy.md). For the
-      fixed rules the error of the nodes is not known, and only its sum, in
-      which errors cancel, is part of the gap.
+      largest over the outputs with targets='all'. It includes what float32
+      adds, |gap|, and where 'auto' adds steps, the error of the steps. It is
+      not a proven bound: of 19,371 rows of random networks 1 in 400 had a
+      larger error, and of no kind of integral more than 1 in 100
+      (docs/accuracy.md). For the fixed rules the error of the steps is not
+      known, and only its sum, in which errors cancel, is part of the gap.
     feature_keys: {column name: keys of the features that the column reads}.
     kind: 'classifier' or 'regressor'.
     unit: of every attribution, output and gap: 'log-odds' or 'probability';
@@ -47,9 +47,10 @@ class Attributions:
     element_names: {column name: list of width distinct str}, a name for each
       element of `values`, such as 'color_indicator[red]'. All results of an
       `IntegratedGradients` share it, and its names are made when one is read.
-    features: {feature key: the n rows' values}, as given, or as parsed from
-      tf.Examples: an array [n] or [n, ...], or a list of n lists where a row
-      may have any number of values. None unless asked for by `with_features`.
+    features: {feature key: values of the n rows}, as given, or as parsed from
+      tf.Examples: an array [n] or [n, ...], or a list of n arrays [k] where a
+      row may have any number of values. Strings are str. None unless requested
+      by `with_features`.
   """
 
   values: Dict[str, np.ndarray]
@@ -58,7 +59,7 @@ class Attributions:
   baseline_outputs: np.ndarray
   gap: np.ndarray
   targets: np.ndarray
-  num_nodes: np.ndarray
+  num_steps: np.ndarray
   error_estimate: np.ndarray
   feature_keys: Mapping[str, Tuple[str, ...]]
   kind: str
