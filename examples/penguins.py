@@ -6,7 +6,7 @@ Each step is a function below, and `main` is their order:
 
   1. write tf.Examples, missing values left out;
   2. train an ordinary DNNClassifier with train_and_evaluate;
-  3. export its checkpoint again, through DNNClassifierWithLayerAnnotations;
+  3. export its checkpoint again, through DNNClassifierWithLayerAnnotationsV2;
   4. compare the predictions of the new SavedModel and the ordinary one;
   5. explain all penguins from that SavedModel alone, on the command line;
   6. explain three of them, in Python.
@@ -30,7 +30,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # ruff: noqa: E402
 from tf_dnn_annotations import modern_tf
 
-# The one line that TensorFlow 2.16 and newer need; others are left as they are.
+# TensorFlow 2.16 and newer need this line; older ones have tf.estimator.
 modern_tf.install()
 
 from absl import app
@@ -168,17 +168,17 @@ def train(arguments, parsing_spec, paths, serving_input_receiver_fn):
   Returns:
     (estimator, its evaluation on the held-out rows, directory of its export)
   """
-  estimator = tf.compat.v1.estimator.DNNClassifier(**arguments)
-  evaluation, export_dirs = tf.compat.v1.estimator.train_and_evaluate(
+  estimator = tf.estimator.DNNClassifier(**arguments)
+  evaluation, export_dirs = tf.estimator.train_and_evaluate(
     estimator,
-    tf.compat.v1.estimator.TrainSpec(
+    tf.estimator.TrainSpec(
       make_input_fn(paths['train'], parsing_spec, is_training=True),
       max_steps=FLAGS.train_steps,
     ),
-    tf.compat.v1.estimator.EvalSpec(
+    tf.estimator.EvalSpec(
       make_input_fn(paths['held_out'], parsing_spec, is_training=False),
       steps=None,
-      exporters=tf.compat.v1.estimator.FinalExporter(
+      exporters=tf.estimator.FinalExporter(
         'ordinary', serving_input_receiver_fn
       ),
     ),
@@ -197,7 +197,7 @@ def export_annotated(
   Returns:
     the directory of the SavedModel.
   """
-  estimator = tfda.DNNClassifierWithLayerAnnotations(**arguments)
+  estimator = tfda.DNNClassifierWithLayerAnnotationsV2(**arguments)
   export_dir = estimator.export_saved_model(
     export_dir_base, serving_input_receiver_fn, checkpoint_path=checkpoint_path
   )
@@ -320,7 +320,8 @@ def main(_):
     feature_columns=columns,
     n_classes=len(SPECIES),
     label_vocabulary=SPECIES,
-    config=tf.compat.v1.estimator.RunConfig(
+    optimizer='Adam',
+    config=tf.estimator.RunConfig(
       model_dir=paths['model'], tf_random_seed=SEED
     ),
   )
@@ -337,7 +338,7 @@ def main(_):
   )
   print(f'Its SavedModel: {ordinary_dir}')
 
-  step('3. Export its checkpoint through DNNClassifierWithLayerAnnotations')
+  step('3. Export its checkpoint through DNNClassifierWithLayerAnnotationsV2')
   checkpoint_path = ordinary.latest_checkpoint()
   annotated_dir = export_annotated(
     arguments, checkpoint_path, serving_input_receiver_fn, paths['annotated']

@@ -9,7 +9,7 @@ import numpy as np
 from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
-from tf_dnn_annotations.explainers import integrated_gradients
+from tf_dnn_annotations.explainers import convergence
 from tf_dnn_annotations.integrals import quadrature
 
 _RNG = np.random.RandomState(0)
@@ -39,14 +39,14 @@ class AdaptiveTest(parameterized.TestCase):
     x = np.float32(_RNG.randn(4, 4) * 2)
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter('always', integrated_gradients.NotConverged)
+        warnings.simplefilter('always', convergence.NotConverged)
         result = ig.attribute(
           {'x': x}, targets='all', output=output, tolerance=tolerance
         )
     missed = [
       row
       for warning in caught
-      if warning.category is integrated_gradients.NotConverged
+      if warning.category is convergence.NotConverged
       for row in warning.message.rows
     ]
     for row in set(range(4)) - set(missed):
@@ -59,7 +59,7 @@ class AdaptiveTest(parameterized.TestCase):
     # Of the smallest tolerance, float32 may be in the way.
     if tolerance > 1e-5:
       self.assertEmpty(missed)
-    self.assertLessEqual(result.num_nodes.max(), quadrature.MAX_NUM_NODES)
+    self.assertLessEqual(result.num_steps.max(), quadrature.MAX_NUM_STEPS)
 
   @parameterized.product(
     unit=[1e-6, 1e-15, 1e6], activation=['tanh', 'sigmoid', 'elu', 'relu']
@@ -77,7 +77,7 @@ class AdaptiveTest(parameterized.TestCase):
     x = np.float32(_RNG.randn(5, 4) * 3)
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       with warnings.catch_warnings():
-        warnings.simplefilter('error', integrated_gradients.NotConverged)
+        warnings.simplefilter('error', convergence.NotConverged)
         result = ig.attribute({'x': x})
     for row in range(5):
       expected = network.attributions(np.float64(x[row]), np.zeros(4))[0]
@@ -95,7 +95,7 @@ class AdaptiveTest(parameterized.TestCase):
     x = np.float32(_RNG.randn(5, 4) * 3)
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       with warnings.catch_warnings():
-        warnings.simplefilter('error', integrated_gradients.NotConverged)
+        warnings.simplefilter('error', convergence.NotConverged)
         result = ig.attribute({'x': x}, targets=2, output='probabilities')
     self.assertLess(result.outputs.max(), 1e-4)
     for row in range(5):
@@ -125,9 +125,7 @@ class AdaptiveTest(parameterized.TestCase):
   def test_too_few_steps_to_find_them_are_told(self):
     network = _steps((0.3, 0.37), [1, -1], 3000.0)
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
-      with self.assertWarnsRegex(
-        integrated_gradients.NotConverged, 'Raise `num_steps`'
-      ):
+      with self.assertWarnsRegex(convergence.NotConverged, 'Raise `num_steps`'):
         ig.attribute({'x': np.ones((1, 2))}, num_steps=50)
 
   def test_only_unconverged_rows_go_on(self):
@@ -136,10 +134,10 @@ class AdaptiveTest(parameterized.TestCase):
     x = np.float32([[0, 0, 0, 0], [0.1, 0, 0, 0], [40, -30, 20, 50]])
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       with warnings.catch_warnings():
-        warnings.simplefilter('error', integrated_gradients.NotConverged)
+        warnings.simplefilter('error', convergence.NotConverged)
         result = ig.attribute({'x': x}, targets=0, tolerance=1e-4)
-    self.assertEqual(result.num_nodes[0], 15)  # One segment.
-    self.assertLess(result.num_nodes[1], result.num_nodes[2])
+    self.assertEqual(result.num_steps[0], 15)  # One segment.
+    self.assertLess(result.num_steps[1], result.num_steps[2])
     np.testing.assert_array_equal(result.values['x'][0], 0)
 
   def test_one_call_for_each_node(self):
@@ -151,7 +149,7 @@ class AdaptiveTest(parameterized.TestCase):
       result = ig.attribute({'x': x}, targets=0, tolerance=1e-5, max_rows=1)
       calls = ig.model.num_calls - calls
     # And one for the row; that of zeros as a baseline was kept.
-    self.assertEqual(calls, result.num_nodes[0] + 1)
+    self.assertEqual(calls, result.num_steps[0] + 1)
 
   @parameterized.parameters((1, 15), (15, 15), (44, 15), (45, 45), (300, 285))
   def test_num_steps_is_the_most(self, num_steps, expected):
@@ -159,13 +157,13 @@ class AdaptiveTest(parameterized.TestCase):
     network = numpy_network.random(4, [4, 30, 20, 3], activation='elu')
     x = np.float32([[9, -8, 7, 6], [3, 4, -5, 1]])
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
-      with self.assertWarns(integrated_gradients.NotConverged):
+      with self.assertWarns(convergence.NotConverged):
         result = ig.attribute(
           {'x': x}, targets=0, num_steps=num_steps, tolerance=1e-9
         )
     # Segments of 15 nodes; to halve one takes 30 more.
-    self.assertLessEqual(result.num_nodes.max(), max(15, num_steps))
-    self.assertEqual(result.num_nodes[0], expected)
+    self.assertLessEqual(result.num_steps.max(), max(15, num_steps))
+    self.assertEqual(result.num_steps[0], expected)
 
   def test_says_how_many_rows_missed_the_cap(self):
     network = numpy_network.random(4, [4, 8, 3], activation='tanh')
@@ -175,7 +173,7 @@ class AdaptiveTest(parameterized.TestCase):
         RuntimeWarning, r'1 of 2 rows \(row 1 is the .*Raise `num_steps`'
       ):
         result = ig.attribute({'x': x}, targets=0, num_steps=9, tolerance=1e-6)
-      self.assertEqual(result.num_nodes.tolist(), [15, 15])  # The fewest.
+      self.assertEqual(result.num_steps.tolist(), [15, 15])  # The fewest.
       self.assertGreater(result.error_estimate[1], 0)
       with warnings.catch_warnings():
         warnings.simplefilter('error')
@@ -191,14 +189,14 @@ class AdaptiveTest(parameterized.TestCase):
     x = np.float32([[1, 2], [1e-5, -2e-5]])
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       with self.assertWarnsRegex(
-        integrated_gradients.NotConverged, '1 of 2 .*float32 knows the output'
+        convergence.NotConverged, '1 of 2 .*float32 knows the output'
       ) as caught:
         result = ig.attribute({'x': x})
     self.assertEqual(caught.warning.rows, [1])
     self.assertEqual(caught.warning.limited_rows, [1])
     self.assertNotIn('num_steps', str(caught.warning))
     # It does not go on for nothing.
-    self.assertLess(result.num_nodes.max(), 100)
+    self.assertLess(result.num_steps.max(), 100)
     np.testing.assert_allclose(result.values['x'], np.tanh(x), rtol=1e-4)
 
   @parameterized.parameters(0, -1.0, 'small')

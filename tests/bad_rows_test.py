@@ -212,7 +212,7 @@ class BadRowsTest(parameterized.TestCase):
   def test_on_error_is_one_of_three(self):
     for on_error in ('ignore', None, 7):
       with self.assertRaisesRegex(
-        ValueError, "`on_error` must be 'raise', 'skip' or a f.*Take 'skip'"
+        ValueError, "`on_error` must be 'raise', 'skip' or a f.*Use 'skip'"
       ):
         self.explainers['examples'].attribute_batches([], on_error=on_error)
 

@@ -115,9 +115,9 @@ class ExactTest(parameterized.TestCase):
       auto = ig.attribute({'x': x})
     np.testing.assert_array_equal(exact.values['x'], auto.values['x'])
     # As many as there are kinks of the first layer on the path, and one.
-    for row, num_nodes in zip(x, auto.num_nodes):
+    for row, num_steps in zip(x, auto.num_steps):
       first = network.pre_activations(np.stack([0 * row, row]))[0]
-      self.assertEqual(num_nodes, 1 + np.sum(first[0] * first[1] < 0))
+      self.assertEqual(num_steps, 1 + np.sum(first[0] * first[1] < 0))
 
   def test_no_hidden_layer(self):
     network = _network('relu', [], 3)

@@ -117,7 +117,7 @@ class InputLimitsTest(parameterized.TestCase):
         list(_read(path))
     # With its checksum wrong, it is damaged.
     path = self._path('x', _header(3) + b'abc' + b'\0' * 4)
-    with self.assertRaisesRegex(ValueError, 'x: damaged at its first record'):
+    with self.assertRaisesRegex(ValueError, 'x, record 0: damaged. Copy'):
       list(_read(path))
 
   def test_just_below_the_limits(self):
@@ -177,7 +177,7 @@ class InputLimitsTest(parameterized.TestCase):
     path = self._path('x.csv', gzip.compress(b'name\na\n') + more)
     self.assertLen(list(_read(path)), 1 + num_rows)
     path = self._path('x.csv', gzip.compress(b'name\na\n') + b'junk')
-    with self.assertRaisesRegex(ValueError, 'damaged after line'):
+    with self.assertRaisesRegex(ValueError, 'damaged. Copy'):
       list(_read(path))
 
 

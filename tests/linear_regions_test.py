@@ -101,12 +101,16 @@ def _integral(network, start, end, output, target):
   return integral
 
 
+def _gradients_and_regions(integral):
+  return integral.gradients, integral.num_steps
+
+
 class SummedTest(parameterized.TestCase):
   """By numpy, and below by the library."""
 
   def integrate(self, network, start, end, output, classes, targets):
     summed = region_sums.Summed(network, output, classes)
-    return summed.integrate(start, end, targets)
+    return _gradients_and_regions(summed.integrate(start, end, targets))
 
   @parameterized.product(
     units=[(), (6,), (7, 5), (7, 6, 5), (6, 5, 4, 5)],
@@ -276,32 +280,32 @@ class SweptTest(SummedTest):
     # There is nothing to sweep without hidden layers.
     expected = linear_regions.Swept if network.kernels else region_sums.Summed
     self.assertIsInstance(integrator, expected)
-    return integrator.integrate(start, end, targets)
+    return _gradients_and_regions(integrator.integrate(start, end, targets))
 
 
 class CostTest(parameterized.TestCase):
   @parameterized.parameters(
-    # As measured on two cores, exact and a node: docs/architecture.md.
+    # As measured on two cores, exact and a step: docs/architecture.md.
     ((1024, 512, 256), 0.515, 13.9 / 1025),
     ((512,) * 4, 3.16, 12.7 / 1025),
     ((256,) * 8, 3.1, 6.0 / 1025),
     ((2048, 1024, 512), 4.7, 36.8 / 1025),
     ((2048, 2048, 1024), 20.7, 65.2 / 1025),
   )
-  def test_is_about_what_was_measured(self, units, exact, node):
+  def test_is_about_what_was_measured(self, units, exact, step):
     if not path_sweep.is_built():
       self.skipTest('path_sweep was not built.')
-    cost = linear_regions.cost_in_nodes(_without_weights(units))
-    self.assertBetween(cost * node / exact, 1 / 3, 3)
+    cost = linear_regions.cost_in_steps(_without_weights(units))
+    self.assertBetween(cost * step / exact, 1 / 3, 3)
 
   def test_grows_with_depth_and_width(self):
     costs = [
-      linear_regions.cost_in_nodes(_without_weights(units))
+      linear_regions.cost_in_steps(_without_weights(units))
       for units in [(9999, 999), (256, 128, 64), (256,) * 4, (4096,) * 4]
     ]
     self.assertEqual(costs, sorted(costs))
-    # More than adding nodes ever takes, so that 'auto' does that.
-    self.assertGreater(costs[-1], quadrature.MAX_NUM_NODES)
+    # More than adding steps ever takes, so that 'auto' does that.
+    self.assertGreater(costs[-1], quadrature.MAX_NUM_STEPS)
 
 
 class HandMadeSummedTest(parameterized.TestCase):
@@ -309,7 +313,7 @@ class HandMadeSummedTest(parameterized.TestCase):
 
   def integrate(self, network, start, end, output, classes, targets):
     summed = region_sums.Summed(network, output, classes)
-    return summed.integrate(start, end, targets)
+    return _gradients_and_regions(summed.integrate(start, end, targets))
 
   def _integrate(self, start, end):
     units = len(start)
@@ -351,7 +355,7 @@ class HandMadeSummedTest(parameterized.TestCase):
 class HandMadeSweptTest(HandMadeSummedTest):
   def integrate(self, network, start, end, output, classes, targets):
     swept = linear_regions.Swept(network, output, classes)
-    return swept.integrate(start, end, targets)
+    return _gradients_and_regions(swept.integrate(start, end, targets))
 
 
 if __name__ == '__main__':

@@ -113,9 +113,9 @@ class PathIntegralTest(parameterized.TestCase):
 
   @parameterized.parameters(
     ('simpson', 3, ValueError, r'must be one of .*gausslegendre.*trapezoid'),
-    ('midpoint', 0, ValueError, r'at least 1 .*got 0\. Give more nodes'),
-    ('midpoint', -1, ValueError, r'at least 1 .*got -1\. Give more nodes'),
-    ('trapezoid', 1, ValueError, r'at least 2 .*got 1\. Give more nodes'),
+    ('midpoint', 0, ValueError, r'at least 1 .*got 0\. Give more steps'),
+    ('midpoint', -1, ValueError, r'at least 1 .*got -1\. Give more steps'),
+    ('trapezoid', 1, ValueError, r'at least 2 .*got 1\. Give more steps'),
     ('left', 2.0, TypeError, r'an integer; got 2\.0\. Give the number of'),
     ('left', True, TypeError, r'an integer; got True\. Give the number of'),
     ('left', '50', TypeError, r"an integer; got '50'\. Give the number of"),

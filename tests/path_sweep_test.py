@@ -62,12 +62,14 @@ class PathSweepTest(parameterized.TestCase):
       self.skipTest('This processor has none wider.')
     weights = np.random.RandomState(0).randn(3, units[-1])
     sweep, path = _sweep(units, activation)
-    expected, expected_regions = sweep.logits(*path, weights, targets)
+    expected = sweep.logits(*path, weights, targets)
     sweep, _ = _sweep(units, activation, max_bytes=max_bytes)
-    actual, regions = sweep.logits(*path, weights, targets)
+    actual = sweep.logits(*path, weights, targets)
     # Sums in another order: some hundred roundings of numbers of size 10.
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(regions, expected_regions)
+    np.testing.assert_allclose(
+      actual.gradients, expected.gradients, rtol=0, atol=1e-12
+    )
+    np.testing.assert_array_equal(actual.num_steps, expected.num_steps)
 
   @parameterized.parameters(((5,),), ((9, 7),), ((9, 8, 7, 6),))
   def test_regions_cover_the_path(self, *units):
@@ -117,8 +119,8 @@ class PathSweepTest(parameterized.TestCase):
     with np.errstate(all='ignore'):
       sweep, path = _sweep(units, _RELU6, kernels=kernels)
       if output == 'logits':
-        integrals, _ = sweep.logits(*path, np.ones((2, 4)), None)
-        self.assertEqual(integrals.shape, (7, 2, 6))
+        integral = sweep.logits(*path, np.ones((2, 4)), None)
+        self.assertEqual(integral.gradients.shape, (7, 2, 6))
       else:
         self.assertGreaterEqual(sweep.regions(*path)[2].min(), 1)
 
@@ -209,18 +211,13 @@ class PathSweepTest(parameterized.TestCase):
     ('huge', 'targets', dict(targets=np.full(7, 2**63, np.uint64))),
     ('end_of_one_axis', 'end', dict(end=np.ones(9))),
     ('start_of_one_axis', 'start', dict(start=np.ones(9))),
-    ('noise', 'noise', dict(noise=np.ones(7))),
-    ('noise_of_float32', 'noise', dict(noise=np.ones((7, 1), np.float32))),
-    ('strided', 'noise', dict(noise=np.ones((14, 1))[::2])),
   )
   def test_what_cannot_be_read_is_refused(self, name, changed):
     sweep, (start, end) = _sweep((9, 7))
     arguments = dict(
       start=start, end=end, weights=np.ones((3, 7)), targets=np.zeros(7, int)
     )
-    with self.assertRaisesRegex(
-      ValueError, f'`{name}` must .* got .* (Give|Make) '
-    ):
+    with self.assertRaisesRegex(ValueError, f'`{name}` must .* got .* Give '):
       sweep.logits(**dict(arguments, **changed))
 
   def test_regions_of_one_layer_are_refused(self):
@@ -234,14 +231,14 @@ class PathSweepTest(parameterized.TestCase):
     sweep = path_sweep.PathSweep(
       [_RELU] * 3, [np.ones((3, 0)), np.ones((0, 2))], [np.ones(0), np.ones(2)]
     )
-    integrals, _ = sweep.logits(
+    integral = sweep.logits(
       np.zeros((1, 3)), np.ones((4, 3)), np.ones((2, 2)), None
     )
-    np.testing.assert_array_equal(integrals, np.zeros((4, 2, 3)))
-    integrals, _ = sweep.logits(
+    np.testing.assert_array_equal(integral.gradients, np.zeros((4, 2, 3)))
+    integral = sweep.logits(
       np.zeros((0, 3)), np.ones((0, 3)), np.ones((2, 2)), None
     )
-    self.assertEqual(integrals.shape, (0, 2, 3))
+    self.assertEqual(integral.gradients.shape, (0, 2, 3))
 
 
 class OtherBuildTest(absltest.TestCase):
@@ -306,10 +303,8 @@ for units in [(5,), (1, 1), (40, 9), (33, 70, 20), (20, 17, 16, 15), (8, 8, 8)]:
           )
           path = random.randn(2, num_rows, units[0]) * [[[1.0]], [[9.0]]]
           weights = np.ones((3, units[-1]))
-          sweep.logits(*path, weights, None, np.empty((num_rows, 3)))
-          sweep.logits(
-            *path, weights, np.full(num_rows, 2), np.empty((num_rows, 1))
-          )
+          sweep.logits(*path, weights, None)
+          sweep.logits(*path, weights, np.full(num_rows, 2))
           if len(units) > 1:
             _, steps, _ = sweep.regions(*path)
             sweep.weighted(*path, np.ones((len(steps), units[-1])))

@@ -32,7 +32,7 @@ _RAISING = (
   'install',
 )
 # Users read their attributes, and make none.
-_ATTRIBUTES_ONLY = ('AnnotatedModel', 'Column')
+_ATTRIBUTES_ONLY = ('AnnotatedModel', 'Column', 'Feature')
 # What a result holds that is not an array of rows.
 _NOT_ARRAYS = (
   'columns',

@@ -45,9 +45,8 @@ class _Case(parameterized.TestCase):
     targets = np.array([1])
     found = {}
     for name, arguments in (('one', targets), ('all', None)):
-      integrals, _ = region_sums.Summed(network, output, classes).integrate(
-        start, end, arguments
-      )
+      summed = region_sums.Summed(network, output, classes)
+      integrals = summed.integrate(start, end, arguments).gradients
       found[f'numpy, {name}'] = integrals[0, 0 if name == 'one' else 1]
       if not path_sweep.is_built():
         continue
@@ -58,7 +57,7 @@ class _Case(parameterized.TestCase):
           path_sweep, 'vector_bytes', return_value=num_bytes
         ):
           swept = linear_regions.Swept(network, output, classes)
-        integrals, _ = swept.integrate(start, end, arguments)
+        integrals = swept.integrate(start, end, arguments).gradients
         found[f'C {num_bytes}, {name}'] = integrals[
           0, 0 if name == 'one' else 1
         ]

@@ -16,8 +16,8 @@ _MODULES = {
   'DNNRegressorWithLayerAnnotationsV2': 'estimators',
   'IntegratedGradients': 'explainers.integrated_gradients',
   'LayerAnnotationsCollectionNames': 'annotations.names',
-  'NearBaseline': 'explainers.integrated_gradients',
-  'NotConverged': 'explainers.integrated_gradients',
+  'NearBaseline': 'explainers.convergence',
+  'NotConverged': 'explainers.convergence',
   'RowError': 'saved_models.row_errors',
   'UntrustedModelError': 'saved_models.trust',
 }

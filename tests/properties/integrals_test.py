@@ -251,34 +251,32 @@ class _Found(object):
       dense: `_Dense`.
       x, baselines: float32 [n, width] and [1 or n, width].
       changes: [n, 1], F(x) - F(baseline).
-      integrate_fn: function of (start, end, columns); returns
-        `quadrature.Integrals`.
+      integrate_fn: function of (start, end, columns) that returns a
+        `path_integral.PathIntegral`.
     """
-    kernel = dense.kernels[0]
-    norms = first_layer.kernel_norms(kernel)
+    layer = first_layer.FirstLayer(dense.kernels[0], [slice(0, x.shape[1])])
     start, end = (_first_layer(dense, columns) for columns in (baselines, x))
-    arguments = kernel, norms, x - baselines, [slice(0, x.shape[1])]
-    integrals = integrate_fn(
-      start, end, first_layer.Columns(*arguments, start, end)
+    integral = integrate_fn(
+      start, end, first_layer.Columns(layer, x - baselines, start, end)
     )
     values = np.empty((len(x), 1, x.shape[1]), np.float32)
-    sizes = first_layer.add(values, integrals.gradients, *arguments, True)
+    sizes = layer.add(values, integral.gradients, x - baselines, is_first=True)
     sums, absolute = first_layer.row_sums(values)
-    noise = integrals.noise
+    noise = integral.noise
     if noise is None:
-      noise = rounding.of_path(start, end, integrals.gradients)
-    self.values, self.has_converged = values[:, 0], integrals.has_converged
+      noise = rounding.of_path(start, end, integral.gradients)
+    self.values, self.has_converged = values[:, 0], integral.has_converged
     self.gap = changes - sums
     self.estimate = (
-      integrals.errors[:, np.newaxis]
+      np.broadcast_to(integral.errors, len(x))[:, np.newaxis]
       + np.abs(self.gap)
-      + rounding.of_sums(sizes, noise, integrals.noise is not None)
+      + rounding.of_sums(sizes, noise, integral.noise is not None)
       + rounding.of_values(absolute)
     )[:, 0]
 
 
-def _changes(dense, functions, x, baselines, output, target):
-  """Returns (F(x) - F(baseline), the larger |F|) in float32, both [n, 1]."""
+def _outputs_at_ends(dense, functions, x, baselines, output, target):
+  """Returns (F(baseline), F(x)), computed in float32, both [n, 1]."""
   ends = [
     _gradients(
       *functions,
@@ -288,9 +286,9 @@ def _changes(dense, functions, x, baselines, output, target):
       output,
       target,
     )[0].astype(np.float64)[:, np.newaxis]
-    for columns in (x, baselines)
+    for columns in (baselines, x)
   ]
-  return ends[0] - ends[1], np.maximum(*map(np.abs, ends))
+  return np.broadcast_arrays(*ends)
 
 
 def _piecewise(dense):
@@ -343,8 +341,8 @@ class ExactTest(parameterized.TestCase):
     if path_sweep.is_built():
       integrators.append(linear_regions.Swept(network, 'logits', classes))
     for integrator in integrators:
-      integrals, _ = integrator.integrate(start, end, np.full(3, target))
-      every, _ = integrator.integrate(start, end, None)
+      integrals = integrator.integrate(start, end, np.full(3, target)).gradients
+      every = integrator.integrate(start, end, None).gradients
       difference = _as64(x[0]) - baselines[0]
       scale = np.abs(difference) @ np.abs(dense.kernels[0])
       scale = scale @ np.abs(integrals[0, 0])
@@ -395,7 +393,7 @@ class ExactTest(parameterized.TestCase):
     if path_sweep.is_built():
       integrators.append(linear_regions.Swept(network, 'logits', classes))
     for integrator in integrators:
-      integrals, _ = integrator.integrate(start, end, np.array([target]))
+      integrals = integrator.integrate(start, end, np.array([target])).gradients
       np.testing.assert_allclose(integrals[0, 0], expected, atol=1e-9)
 
 
@@ -427,24 +425,17 @@ class ErrorEstimateTest(parameterized.TestCase):
       targets = np.full(3, target)
 
       def integrate(start, end, _):
-        noise = np.empty((3, 1))
-        integrals, num_regions = integrator.integrate(
-          start, end, targets, noise
-        )
-        if output == 'probabilities':
-          logits = [np.abs(network.logits(z)).max(axis=1) for z in (start, end)]
-          noise *= 1 + 0.5 * np.maximum(*logits)[:, np.newaxis]
-        return quadrature.Integrals(
-          integrals, num_regions, np.zeros(3), noise=noise
-        )
+        return integrator.integrate(start, end, targets)
 
-      changes, _ = _changes(dense, functions, x, baselines, output, target)
-      found = _Found(dense, x, baselines, changes, integrate)
+      start_outputs, outputs = _outputs_at_ends(
+        dense, functions, x, baselines, output, target
+      )
+      found = _Found(dense, x, baselines, outputs - start_outputs, integrate)
       # The same in float64 throughout: that it is right is held above.
       start, end = (
         _first_layer(dense, _as64(columns)) for columns in (baselines, x)
       )
-      integrals, _ = integrator.integrate(start, end, targets)
+      integrals = integrator.integrate(start, end, targets).gradients
       expected = (_as64(x) - baselines) * (
         integrals[:, 0] @ _as64(dense.kernels[0]).T
       )
@@ -457,7 +448,7 @@ class ErrorEstimateTest(parameterized.TestCase):
     self._check_honest(ratios)
 
   @parameterized.parameters('logits', 'probabilities')
-  def test_of_added_nodes(self, output):
+  def test_of_added_steps(self, output):
     ratios, broken = [], []
 
     def check(seed):
@@ -471,7 +462,10 @@ class ErrorEstimateTest(parameterized.TestCase):
       target = choose.integer(0, num_logits - 1)
       tolerance = choose.among([1e-2, 1e-3, 1e-4])
       *functions, has_kink = _CURVED[dense.activation]
-      changes, size = _changes(dense, functions, x, baselines, output, target)
+      start_outputs, outputs = _outputs_at_ends(
+        dense, functions, x, baselines, output, target
+      )
+      changes = outputs - start_outputs
 
       def gradient_fn(points, rows):
         del rows  # All have one target.
@@ -480,26 +474,22 @@ class ErrorEstimateTest(parameterized.TestCase):
         return gradients[:, np.newaxis]
 
       def integrate(start, end, columns):
-        known = 1e-6 * size
-        integrals = adaptive_quadrature.adaptive(
-          gradient_fn,
-          np.broadcast_to(start, end.shape),
-          end,
+        known = rounding.of_outputs(start_outputs, outputs)
+        integral = adaptive_quadrature.adaptive(
+          quadrature.Paths(gradient_fn, start, end, max_points=1000),
           changes,
           known,
           known if output == 'probabilities' else 0 * known,
           columns,
           tolerance,
-          quadrature.MAX_NUM_NODES,
-          1000,
-          True,
+          quadrature.MAX_NUM_STEPS,
         )
         if output == 'probabilities':
-          noise = rounding.of_path(start, end, integrals.gradients)
-          least = np.clip(size - np.abs(changes), 1e-38, 1)
-          noise *= 0.25 - 0.05 * np.log(least)
-          integrals = integrals._replace(noise=noise)
-        return integrals
+          noise = rounding.of_path_of_probabilities(
+            start, end, integral.gradients, start_outputs, outputs
+          )
+          integral = integral._replace(noise=noise)
+        return integral
 
       found = _Found(dense, x, baselines, changes, integrate)
       expected = np.stack(

@@ -63,33 +63,101 @@ class DNNClassifierWithLayerAnnotations(dnn.DNNClassifier):
 class DNNRegressorWithLayerAnnotations(dnn.DNNRegressor):
   """A `tf.compat.v1.estimator.DNNRegressor` with annotated exports.
 
-  See `DNNClassifierWithLayerAnnotations`. Accepts the arguments of
-  `DNNRegressor`: those of the classifier, with the following in place of
-  `n_classes` and `label_vocabulary`.
+  As `DNNClassifierWithLayerAnnotations`, for regression. In TensorFlow 2,
+  `tf.estimator.DNNRegressor` is another class, whose drop-in is
+  `DNNRegressorWithLayerAnnotationsV2`.
 
   Args:
-    label_dimension: number of values that are predicted per example.
+    hidden_units: iterable of the number of units of each hidden layer, input
+      side first.
+    feature_columns: iterable of dense feature columns, v1 or v2, with distinct
+      names.
+    model_dir: directory of checkpoints and summaries; a temporary one if None.
+    label_dimension: number of values that are predicted per example, all of
+      them in the unit of the labels.
+    weight_column: None, the key of a feature or a numeric column: the weight
+      of an example in the loss.
+    optimizer: name, `tf.compat.v1.train.Optimizer` or callable that returns
+      one.
+    activation_fn: activation function of the hidden layers.
+    dropout: None, or the share in [0, 1) of each hidden layer's units that are
+      dropped in training.
+    input_layer_partitioner: partitioner of the input layer's variables.
+    config: `tf.estimator.RunConfig`.
+    warm_start_from: checkpoint path or `tf.estimator.WarmStartSettings`.
+    loss_reduction: one of `tf.compat.v1.losses.Reduction`, not NONE.
+    batch_norm: whether each hidden layer is followed by batch normalization.
+
+  Raises:
+    ValueError: as `DNNClassifierWithLayerAnnotations`.
   """
 
   __init__ = annotating.constructor(dnn.DNNRegressor)
 
 
 class DNNClassifierWithLayerAnnotationsV2(dnn.DNNClassifierV2):
-  """A TF 2 `tf.estimator.DNNClassifier` with annotated exports.
+  """A TensorFlow 2 `tf.estimator.DNNClassifier` with annotated exports.
 
-  See `DNNClassifierWithLayerAnnotations`. Accepts the arguments of TF 2's
-  `DNNClassifier`: Keras optimizers, a mean over the batch as the loss, v2
-  feature columns, and no `input_layer_partitioner`.
+  As `DNNClassifierWithLayerAnnotations`, with the arguments and defaults of
+  TensorFlow 2: Keras optimizers, a loss that is a mean over the batch, v2
+  feature columns, and no `input_layer_partitioner`. A model that is already
+  trained is exported again without training:
+
+      estimator.export_saved_model(
+          export_dir_base, serving_input_receiver_fn,
+          checkpoint_path=ordinary_estimator.latest_checkpoint())
+
+  Args:
+    hidden_units: iterable of the number of units of each hidden layer, input
+      side first.
+    feature_columns: iterable of dense feature columns, v2, with distinct names.
+    model_dir: directory of checkpoints and summaries; a temporary one if None.
+    n_classes: number of classes, at least 2.
+    weight_column: None, the key of a feature or a numeric column: the weight
+      of an example in the loss.
+    label_vocabulary: None, or the list of the `n_classes` labels, as strings,
+      in the order of the class ids.
+    optimizer: name, Keras optimizer or callable that returns one.
+    activation_fn: activation function of the hidden layers.
+    dropout: None, or the share in [0, 1) of each hidden layer's units that are
+      dropped in training.
+    config: `tf.estimator.RunConfig`.
+    warm_start_from: checkpoint path or `tf.estimator.WarmStartSettings`.
+    loss_reduction: one of `tf.keras.losses.Reduction`, not NONE.
+    batch_norm: whether each hidden layer is followed by batch normalization.
+
+  Raises:
+    ValueError: as `DNNClassifierWithLayerAnnotations`.
   """
 
   __init__ = annotating.constructor(dnn.DNNClassifierV2)
 
 
 class DNNRegressorWithLayerAnnotationsV2(dnn.DNNRegressorV2):
-  """A TF 2 `tf.estimator.DNNRegressor` with annotated exports.
+  """A TensorFlow 2 `tf.estimator.DNNRegressor` with annotated exports.
 
-  See `DNNRegressorWithLayerAnnotations` and
-  `DNNClassifierWithLayerAnnotationsV2`.
+  As `DNNClassifierWithLayerAnnotationsV2`, for regression.
+
+  Args:
+    hidden_units: iterable of the number of units of each hidden layer, input
+      side first.
+    feature_columns: iterable of dense feature columns, v2, with distinct names.
+    model_dir: directory of checkpoints and summaries; a temporary one if None.
+    label_dimension: number of values that are predicted per example, all of
+      them in the unit of the labels.
+    weight_column: None, the key of a feature or a numeric column: the weight
+      of an example in the loss.
+    optimizer: name, Keras optimizer or callable that returns one.
+    activation_fn: activation function of the hidden layers.
+    dropout: None, or the share in [0, 1) of each hidden layer's units that are
+      dropped in training.
+    config: `tf.estimator.RunConfig`.
+    warm_start_from: checkpoint path or `tf.estimator.WarmStartSettings`.
+    loss_reduction: one of `tf.keras.losses.Reduction`, not NONE.
+    batch_norm: whether each hidden layer is followed by batch normalization.
+
+  Raises:
+    ValueError: as `DNNClassifierWithLayerAnnotations`.
   """
 
   __init__ = annotating.constructor(dnn.DNNRegressorV2)

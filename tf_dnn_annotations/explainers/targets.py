@@ -81,6 +81,25 @@ def ids(model, targets, num_rows):
   return np.array([_id(model, t) for t in targets], np.int64)
 
 
+def outputs(points, ids, num_rows=None):
+  """Returns the outputs of the targets of rows.
+
+  Args:
+    points: `Points` of n rows, or a single one for all rows.
+    ids: int [n], the target of each row, or None for all outputs.
+    num_rows: n; None if that is the number of points.
+
+  Returns:
+    float64 [n, T] with T = 1 or num_outputs.
+  """
+  values = points.outputs.astype(np.float64)
+  if num_rows is not None:
+    values = np.broadcast_to(values, (num_rows, values.shape[1]))
+  if ids is None:
+    return values
+  return np.take_along_axis(values, ids[:, np.newaxis], axis=1)
+
+
 def _shape(targets):
   """Returns the shape of targets, with '?' where lists differ in length."""
   if isinstance(targets, (list, tuple)):

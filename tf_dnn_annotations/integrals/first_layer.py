@@ -2,78 +2,130 @@
 
 import numpy as np
 
+from tf_dnn_annotations.integrals import memory
 from tf_dnn_annotations.integrals import rounding
 
-# Numbers in the product of a chunk of rows with the kernel: found by trial,
-# about a share of the second-level cache.
-_CHUNK_NUMBERS = 1 << 17
-
-# A product with fewer rows has the kernel read again too often: by trial.
+# A product with fewer rows reads the kernel too often: found by trial.
 _PRODUCT_ROWS = 128
 
-# A wide column, such as the indicator of a large vocabulary, is multiplied
-# entry by entry where fewer than one in so many entries differ from the
-# baseline: found by trial against a matrix product.
+# A column at least this wide, such as the indicator of a large vocabulary, is
+# multiplied entry by entry where at most one in `_SPARSE` entries differs from
+# the baseline: found by trial against a matrix product.
 _WIDE = 256
 _SPARSE = 16
-# Numbers of the attributions that are made to be summed alone.
-_SUMMED_NUMBERS = 1 << 20
-# Rows that are asked first.
+# Whether a column is sparse is guessed from its first rows, before all of them
+# are counted.
 _FIRST_ROWS = 16
 
 
-def add(values, integrals, kernel, norms, differences, slices, is_first):
-  """Adds (x_i - x'_i) * (kernel @ integral)_i to `values`.
+class FirstLayer(object):
+  """The way from the space of the path to the columns.
 
-  Args:
-    values: float32 [n, T, width of all columns], changed in place.
-    integrals: [n, T, units], gradients with respect to the first layer's
-      pre-activation, integrated over the path.
-    kernel: float [width of all columns, units]; None if the path is that of the
-      columns themselves.
-    norms: float [width of all columns], those of the kernel's rows.
-    differences: float [n, width of all columns], x - x'.
-    slices: iterable of the slice of each column, in order.
-    is_first: whether `values` holds nothing yet, and is to be overwritten.
+  The first dense layer is affine, so the gradient with respect to the columns
+  is the kernel times that with respect to the layer's pre-activations. Where
+  the layer is not known, the path is that of the columns themselves.
 
-  Returns:
-    [n], the sums of |x_i - x'_i| * norms_i: what `rounding.of_sums` takes.
+  Attributes:
+    kernel: float [width of all columns, units], or None.
+    width: number of elements of all columns.
   """
-  sizes = np.zeros(len(differences))
-  if kernel is None:
-    if is_first:
-      values[:] = 0
-    values += differences[:, np.newaxis] * integrals
-    return sizes
-  integrals = integrals.astype(kernel.dtype)
-  for part in _runs(slices, differences):
-    rows, entries = _few_entries(part, differences)
-    if rows is None:
-      _add_dense(
-        values, integrals, kernel, norms, differences, part, is_first, sizes
+
+  def __init__(self, kernel, slices):
+    """Computes what all rows share.
+
+    Args:
+      kernel: float [width of all columns, units]; None if the path is that of
+        the columns themselves.
+      slices: iterable of the slice of each column, in order.
+    """
+    self.kernel = kernel
+    self._slices = tuple(slices)
+    self.width = self._slices[-1].stop if self._slices else 0
+    self._norms = None
+    if kernel is not None:
+      self._norms = np.sqrt(np.einsum('iu,iu->i', kernel, kernel))
+
+  def add(self, values, integrals, differences, is_first):
+    """Adds (x_i - x'_i) * (kernel @ integral)_i to `values`.
+
+    Args:
+      values: float32 [n, T, width of all columns], changed in place.
+      integrals: [n, T, size], gradients integrated over the path.
+      differences: float [n, width of all columns], x - x'.
+      is_first: whether `values` holds nothing yet and is overwritten.
+
+    Returns:
+      [n], the sums of |x_i - x'_i| times the norm of row i of the kernel, for
+      `rounding.of_sums`; zeros without a kernel.
+    """
+    sizes = np.zeros(len(differences))
+    if self.kernel is None:
+      if is_first:
+        values[:] = 0
+      values += differences[:, np.newaxis] * integrals
+      return sizes
+    integrals = integrals.astype(self.kernel.dtype)
+    for part in _runs(self._slices, differences):
+      rows, entries = _few_entries(part, differences)
+      if rows is None:
+        self._add_dense(values, integrals, differences, part, is_first, sizes)
+        continue
+      if is_first:
+        values[:, :, part] = 0
+      products = np.einsum('etu,eu->et', integrals[rows], self.kernel[entries])
+      moved = differences[rows, entries]
+      products *= moved[:, np.newaxis]
+      values[rows, :, entries] += products
+      sizes += np.bincount(
+        rows, np.abs(moved) * self._norms[entries], len(sizes)
       )
-      continue
-    if is_first:
-      values[:, :, part] = 0
-    products = np.einsum('etu,eu->et', integrals[rows], kernel[entries])
-    moved = differences[rows, entries]
-    products *= moved[:, np.newaxis]
-    values[rows, :, entries] += products
-    sizes += np.bincount(rows, np.abs(moved) * norms[entries], len(sizes))
-  return sizes
+    return sizes
+
+  def _add_dense(self, values, integrals, differences, part, is_first, sizes):
+    """Adds to the columns of a run by products with their kernel.
+
+    Adds to `sizes`, too, while a chunk of differences is in the cache.
+    """
+    num_rows, num_targets, units = integrals.shape
+    width = part.stop - part.start
+    kernel, norms = self.kernel[part], self._norms[part]
+    is_whole = width == len(self.kernel)
+    chunk = memory.rows_within(memory.CORE_CACHE, width, _PRODUCT_ROWS)
+    chunk = chunk // num_targets or 1
+    for first in range(0, num_rows, chunk):
+      rows = slice(first, first + chunk)
+      flat = integrals[rows].reshape(-1, units)
+      if is_first and is_whole:
+        products = values[rows]
+        np.matmul(flat, kernel.T, out=products.reshape(-1, width))
+      else:
+        products = flat @ kernel.T
+        products = products.reshape(-1, num_targets, width)
+      moved = differences[rows, part]
+      products *= moved[:, np.newaxis]
+      sizes[rows] += np.abs(moved) @ norms
+      if not is_first:
+        values[rows, :, part] += products
+      elif not is_whole:
+        values[rows, :, part] = products
+
+  def sizes(self, differences):
+    """Returns what `add` returns, [n], where there is a kernel."""
+    return np.abs(differences) @ self._norms
 
 
 class Columns(object):
   """The columns of n rows, as a path to them is integrated."""
 
-  def __init__(self, kernel, norms, differences, slices, start, end):
+  def __init__(self, first_layer, differences, start, end):
     """Takes what lies between columns and path.
 
     Args:
-      kernel, norms, differences, slices: as in `add`.
+      first_layer: `FirstLayer`.
+      differences: float [n, width of all columns], x - x'.
       start, end: as in `rounding.of_path`.
     """
-    self._kernel, self._norms, self._slices = kernel, norms, slices
+    self.first_layer = first_layer
     self._differences, self._start, self._end = differences, start, end
 
   def absolute_sums(self, rows, vectors):
@@ -86,20 +138,14 @@ class Columns(object):
     Returns:
       float64 [m, T].
     """
-    width = self._differences.shape[1]
+    width, num_targets = self._differences.shape[1], vectors.shape[1]
     results = np.empty(vectors.shape[:2])
-    chunk = max(1, _SUMMED_NUMBERS // (width * vectors.shape[1]))
+    chunk = memory.rows_within(memory.SCRATCH, width * num_targets)
     for first in range(0, len(rows), chunk):
       some = slice(first, first + chunk)
       values = np.empty(vectors[some].shape[:2] + (width,), np.float32)
-      add(
-        values,
-        vectors[some],
-        self._kernel,
-        self._norms,
-        self._differences[rows[some]],
-        self._slices,
-        True,
+      self.first_layer.add(
+        values, vectors[some], self._differences[rows[some]], is_first=True
       )
       results[some] = np.abs(values, out=values).sum(axis=-1)
     return results
@@ -113,17 +159,18 @@ class Columns(object):
       absolute_sums: [m, T], those of the attributions.
     """
     result = rounding.of_values(absolute_sums)
-    if self._kernel is None:
+    if self.first_layer.kernel is None:
       return result
     start = self._start if len(self._start) == 1 else self._start[rows]
-    sizes = np.abs(self._differences[rows]) @ self._norms
+    sizes = self.first_layer.sizes(self._differences[rows])
     noise = rounding.of_path(start, self._end[rows], integrals)
     return result + rounding.of_sums(sizes, noise, has_kinks=False)
 
 
-def kernel_norms(kernel):
-  """Returns the norms of a kernel's rows, in its dtype."""
-  return np.sqrt(np.einsum('iu,iu->i', kernel, kernel))
+def differences(start, end):
+  """Returns x - x' of columns `start`, [1 or n, width], and `end`."""
+  # Most baselines are zeros, and this saves a copy.
+  return end - start if start.any() else end
 
 
 def row_sums(values):
@@ -137,7 +184,8 @@ def row_sums(values):
   """
   sums = np.empty(values.shape[:2])
   absolute_sums = np.empty(values.shape[:2])
-  chunk = max(1, _CHUNK_NUMBERS // max(1, values.shape[1] * values.shape[2]))
+  numbers = max(1, values.shape[1] * values.shape[2])
+  chunk = memory.rows_within(memory.CORE_CACHE, numbers)
   for first in range(0, len(values), chunk):
     rows = slice(first, first + chunk)
     # numpy sums float32 pairwise, to about a rounding of the absolute sum.
@@ -150,7 +198,6 @@ def _runs(slices, differences):
   """Yields slices: wide, sparse columns alone, others as long runs."""
   start = stop = 0
   for part in slices:
-    # The first rows tell of what kind a column is.
     if part.stop - part.start >= _WIDE and _is_sparse(
       differences[:_FIRST_ROWS, part]
     ):
@@ -168,7 +215,7 @@ def _is_sparse(differences):
 
 
 def _few_entries(part, differences):
-  """Returns (rows, entries) of what is not zero, or Nones if that is much."""
+  """Returns (rows, entries) of what is not zero; Nones unless it is sparse."""
   if part.stop - part.start < _WIDE or not _is_sparse(
     differences[:_FIRST_ROWS, part]
   ):
@@ -178,32 +225,3 @@ def _few_entries(part, differences):
     return None, None
   rows, entries = np.nonzero(column)
   return rows, entries + part.start
-
-
-def _add_dense(
-  values, integrals, kernel, norms, differences, part, is_first, sizes
-):
-  """Adds to the columns of a run by products with their kernel.
-
-  Adds to `sizes`, too, while a chunk of differences is in the cache.
-  """
-  num_rows, num_targets, units = integrals.shape
-  width = part.stop - part.start
-  is_whole = width == len(kernel)
-  chunk = max(_CHUNK_NUMBERS // width, _PRODUCT_ROWS) // num_targets or 1
-  for first in range(0, num_rows, chunk):
-    rows = slice(first, first + chunk)
-    flat = integrals[rows].reshape(-1, units)
-    if is_first and is_whole:
-      products = values[rows]
-      np.matmul(flat, kernel[part].T, out=products.reshape(-1, width))
-    else:
-      products = flat @ kernel[part].T
-      products = products.reshape(-1, num_targets, width)
-    moved = differences[rows, part]
-    products *= moved[:, np.newaxis]
-    sizes[rows] += np.abs(moved) @ norms[part]
-    if not is_first:
-      values[rows, :, part] += products
-    elif not is_whole:
-      values[rows, :, part] = products

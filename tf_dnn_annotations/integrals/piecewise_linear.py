@@ -4,9 +4,19 @@ import collections
 
 import numpy as np
 
-# Passages of a unit through its kinks on a path, measured on random and on
+# How often a unit passes one of its kinks on a path, measured on random and on
 # trained networks.
-PASSAGES_A_UNIT = 0.45
+PASSAGES_PER_UNIT = 0.45
+
+
+def num_regions(kernels):
+  """Returns about how many linear regions a path through layers has.
+
+  Args:
+    kernels: iterable of [units_i, units_{i+1}], those that follow each layer
+      whose units cut the path.
+  """
+  return PASSAGES_PER_UNIT * sum(kernel.shape[0] for kernel in kernels) + 1
 
 
 class Activation(

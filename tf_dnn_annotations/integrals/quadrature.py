@@ -1,71 +1,72 @@
-"""Integrals of a model's gradients over paths, by sums over nodes.
-
-A path is the straight line from a row of `start` to that of `end`, both
-[n, size]; a gradient function takes (points [m, size], rows int [m]) and
-returns the gradients [m, T, size] of the targets of those rows.
-"""
-
-import collections
+"""Integrals of a model's gradients over paths, by sums over nodes."""
 
 import numpy as np
 
-# Most nodes of `adaptive_quadrature` per row unless told otherwise.
-MAX_NUM_NODES = 1025
+# Most steps of `adaptive_quadrature` per row by default.
+MAX_NUM_STEPS = 1025
 
 
-class Integrals(
-  collections.namedtuple(
-    'Integrals',
-    [
-      'gradients',
-      'num_nodes',
-      'errors',
-      'has_converged',
-      'is_limited',
-      'noise',
-    ],
-  )
-):
-  """Integrals of gradients over the paths of n rows.
+class Paths(object):
+  """Straight paths of n rows, and the gradients of the model along them.
 
   Attributes:
-    gradients: float64 [n, T, size].
-    num_nodes: int64 [n], or one number for all rows.
-    errors: float64 [n], the estimated sum of the absolute errors of a row's
-      attributions, the largest over the targets, rounding aside; 0 where
-      nothing is known.
-    has_converged: bool [n], whether the tolerance was met.
-    is_limited: bool [n], whether that failed for rounding alone.
-    noise: [n, T], how much of the rounding of the path the integral feels; None
-      if that is as `rounding.of_path` has it for smooth activations.
+    start, end: [n, size], the ends of the paths.
+    max_points: most points in one call of the model.
   """
 
-  __slots__ = ()
+  def __init__(self, gradient_fn, start, end, max_points):
+    """Takes the paths; computes nothing yet.
+
+    Args:
+      gradient_fn: function of (points [m, size], rows int [m]) that returns
+        the gradients [m, T, size] of the targets of those rows.
+      start: [1 or n, size].
+      end: [n, size].
+      max_points: int, positive.
+    """
+    self._gradient_fn = gradient_fn
+    self.start, self.end = np.broadcast_to(start, end.shape), end
+    self.max_points = max_points
+
+  def gradients(self, rows, positions):
+    """Returns the gradients at points of the paths, [m, T, size].
+
+    Args:
+      rows: int [m], whose path each point is on.
+      positions: [m], in [0, 1].
+    """
+    positions = positions[:, np.newaxis].astype(self.end.dtype)
+    start = self.start[rows]
+    points = start + positions * (self.end[rows] - start)
+    gradients = [
+      self._gradient_fn(
+        points[first : first + self.max_points],
+        rows[first : first + self.max_points],
+      )
+      for first in range(0, len(points), self.max_points)
+    ]
+    return gradients[0] if len(gradients) == 1 else np.concatenate(gradients)
 
 
-Integrals.__new__.__defaults__ = (0.0, True, False, None)
-
-
-def fixed(gradient_fn, start, end, nodes, weights, max_points):
+def fixed(paths, nodes, weights):
   """Returns sum_k weights[k] * dF at node k of each row's path.
 
-  Rows and nodes are laid out one behind the other and cut into calls of
-  `max_points`, wherever that cuts a row's path.
+  Rows and nodes are laid out one after the other and cut into calls of
+  `paths.max_points`, wherever that cuts a row's path.
 
   Args:
-    gradient_fn, start, end: as the module has them.
+    paths: `Paths`.
     nodes, weights: float64 [num_steps].
-    max_points: most points in one call.
 
   Returns:
     float64 [n, T, size]
   """
-  num_rows, num_steps = len(end), len(nodes)
-  sums = None
-  for first in range(0, num_rows * num_steps, max_points):
-    point = np.arange(first, min(first + max_points, num_rows * num_steps))
+  num_rows, num_steps = len(paths.end), len(nodes)
+  num_points, sums = num_rows * num_steps, None
+  for first in range(0, num_points, paths.max_points):
+    point = np.arange(first, min(first + paths.max_points, num_points))
     row, step = np.divmod(point, num_steps)
-    gradients = gradient_fn(points(start, end, row, nodes[step]), row)
+    gradients = paths.gradients(row, nodes[step])
     if sums is None:
       sums = np.zeros((num_rows,) + gradients.shape[1:])
     # The points of a row stand together: one sum for each run of them.
@@ -74,9 +75,3 @@ def fixed(gradient_fn, start, end, nodes, weights, max_points):
       weights[step, np.newaxis, np.newaxis] * gradients, first_of_row, axis=0
     )
   return sums
-
-
-def points(start, end, row, position):
-  """Returns the points at positions in [0, 1] of the paths of rows."""
-  position = position[:, np.newaxis].astype(end.dtype)
-  return start[row] + position * (end[row] - start[row])

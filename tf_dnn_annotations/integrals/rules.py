@@ -2,7 +2,10 @@
 
 import numpy as np
 
-# Beyond as many nodes numpy, which finds them as the eigenvalues of a matrix
+# Steps of a rule by default.
+DEFAULT_NUM_STEPS = 128
+
+# Beyond as many nodes numpy, which computes them as the eigenvalues of a matrix
 # [n, n], takes long and much memory: 800 MB for 10,000.
 _MOST_OF_NUMPY = 200
 
@@ -11,8 +14,8 @@ def _gausslegendre(num_steps):
   if num_steps <= _MOST_OF_NUMPY:
     nodes, weights = np.polynomial.legendre.leggauss(num_steps)
     return (nodes + 1) / 2, weights / 2
-  # Newton's method on all nodes at once, from Tricomi's approximation, which is
-  # good to about n**-4: two steps would do.
+  # Newton's method on all nodes at once, from Tricomi's approximation, whose
+  # error is about n**-4: two iterations would do.
   i = np.arange(num_steps, 0, -1)
   x = np.cos(np.pi * (i - 0.25) / (num_steps + 0.5))
   x *= 1 - (num_steps - 1) / (8 * num_steps**3)
@@ -72,14 +75,15 @@ def rule(method, num_steps):
 
   Args:
     method: one of `RULE_NAMES`.
-    num_steps: number of nodes, an int of at least 1 (trapezoid: 2).
+    num_steps: int, the number of steps, which a rule places at its nodes; at
+      least 1 (trapezoid: 2).
 
   Returns:
     (nodes, weights), both float64 [num_steps]; nodes rise and lie in [0, 1].
 
   Raises:
-    ValueError: no such method, or too few nodes.
-    TypeError: `num_steps` is no integer.
+    ValueError: there is no such method, or too few steps.
+    TypeError: `num_steps` is not an integer.
   """
   if method not in _RULES:
     raise ValueError(
@@ -91,13 +95,13 @@ def rule(method, num_steps):
   ):
     raise TypeError(
       f'`num_steps` must be an integer; got {num_steps!r}. Give the number of '
-      'nodes on the path, such as 50.'
+      'steps on the path, such as 50.'
     )
   nodes_and_weights, fewest = _RULES[method]
   if num_steps < fewest:
     raise ValueError(
       f'`num_steps` must be at least {fewest} for {method}; got {num_steps}. '
-      'Give more nodes, such as 50.'
+      'Give more steps, such as 50.'
     )
   nodes, weights = nodes_and_weights(int(num_steps))
   if weights is None:

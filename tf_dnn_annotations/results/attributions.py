@@ -1,7 +1,7 @@
 """The result of an attribution."""
 
 import dataclasses
-from typing import Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -26,17 +26,31 @@ class Attributions:
       Of a binary classifier the logit of class 0 is the negative of class 1's:
       where rows have both, as with targets='predicted', signs of attributions
       do not compare between rows.
-    num_nodes: int64 [n], how many nodes each row took, or linear regions if
+    num_steps: int64 [n], how many steps each row took, or linear regions if
       the integral is exact; summed over baselines.
     error_estimate: float32 [n], an estimate from above of the sum over all
       elements of |error of an attribution|, in the unit of the output; the
-      largest over the outputs with targets='all'. It holds what float32 adds
-      and |gap|, and where 'auto' adds nodes, the error of the nodes. No proven
-      bound: of 19,371 rows of random networks 1 in 400 had a larger error, and
-      of no kind of integral more than 1 in 100 (docs/accuracy.md). For the
-      fixed rules the error of the nodes is not known, and only its sum, in
-      which errors cancel, is part of the gap.
+      largest over the outputs with targets='all'. It includes what float32
+      adds, |gap|, and where 'auto' adds steps, the error of the steps. It is
+      not a proven bound: of 19,371 rows of random networks 1 in 400 had a
+      larger error, and of no kind of integral more than 1 in 100
+      (docs/accuracy.md). For the fixed rules the error of the steps is not
+      known, and only its sum, in which errors cancel, is part of the gap.
     feature_keys: {column name: keys of the features that the column reads}.
+    kind: 'classifier' or 'regressor'.
+    unit: of every attribution, output and gap: 'log-odds' or 'probability';
+      None for a regressor, whose prediction has a unit that the model does not
+      name.
+    num_outputs: the number of outputs of the model, those that are not
+      explained included: of a classifier, the number of its classes.
+    labels: list of the classes' labels, by class id; None for a model without.
+    element_names: {column name: list of width distinct str}, a name for each
+      element of `values`, such as 'color_indicator[red]'. All results of an
+      `IntegratedGradients` share it, and its names are made when one is read.
+    features: {feature key: values of the n rows}, as given, or as parsed from
+      tf.Examples: an array [n] or [n, ...], or a list of n arrays [k] where a
+      row may have any number of values. Strings are str. None unless requested
+      by `with_features`.
   """
 
   values: Dict[str, np.ndarray]
@@ -45,9 +59,15 @@ class Attributions:
   baseline_outputs: np.ndarray
   gap: np.ndarray
   targets: np.ndarray
-  num_nodes: np.ndarray
+  num_steps: np.ndarray
   error_estimate: np.ndarray
   feature_keys: Mapping[str, Tuple[str, ...]]
+  kind: str
+  unit: Optional[str]
+  num_outputs: int
+  labels: Optional[List[str]]
+  element_names: Mapping[str, List[str]]
+  features: Optional[Dict[str, Sequence[Any]]] = None
 
   def per_column(self):
     """Returns the attributions summed over each column's width.
