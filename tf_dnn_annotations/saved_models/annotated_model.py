@@ -229,7 +229,7 @@ class AnnotatedModel(object):
 
     Args:
       examples: as `reader` accepts them.
-      keys: iterable of feature keys, None for those of `features`. Serialized
+      keys: iterable of feature keys, None for all of `features`. Serialized
         tf.Examples may have others, which the model does not read.
 
     Returns:
