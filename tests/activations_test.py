@@ -54,7 +54,7 @@ def _check_numerically(test, export_dir):
   with _plain_session(export_dir) as session, tfda.IntegratedGradients(
     export_dir
   ) as ig:
-    signature = ig.model._runner._saved_graph.meta_graph.signature_def
+    signature = ig.model._session.meta_graph.signature_def
     outputs = signature['layer_annotations'].outputs
     first, logits = (outputs[k].name for k in ('hidden_layers/0', 'logits'))
 
@@ -142,7 +142,7 @@ class EveryActivationTest(parameterized.TestCase):
         with _plain_session(export_dir) as session, tfda.IntegratedGradients(
           export_dir
         ) as ig:
-          predict = ig.model._runner._saved_graph.meta_graph.signature_def[
+          predict = ig.model._session.meta_graph.signature_def[
             'layer_annotations'
           ]
           served = session.run(

@@ -18,6 +18,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from tf_dnn_annotations.results import files
+from tf_dnn_annotations.results import row_values
 
 _ROOT = str(pathlib.Path(files.__file__).resolve().parents[2])
 _FIELDS = ('row', 'target', 'output')
@@ -54,7 +55,7 @@ class AttributionFilesTest(parameterized.TestCase):
 
   def _write(self, name, batches=((_ROWS, _ATTRIBUTIONS),)):
     path = os.path.join(self.dir, name)
-    with files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
+    with files.RowWriter(path, _FIELDS, _NAMES) as writer:
       for fields, attributions in batches:
         writer.write(fields, attributions)
     return path
@@ -103,7 +104,7 @@ class AttributionFilesTest(parameterized.TestCase):
     path = os.path.join(self.dir, 'x' + extension)
     with open(path, 'w') as file:
       file.write('of before')
-    with files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
+    with files.RowWriter(path, _FIELDS, _NAMES) as writer:
       writer.write(_ROWS, _ATTRIBUTIONS)
       with open(path) as file:
         self.assertEqual(file.read(), 'of before')
@@ -114,7 +115,7 @@ class AttributionFilesTest(parameterized.TestCase):
   def test_an_exception_leaves_nothing(self, extension):
     path = os.path.join(self.dir, 'x' + extension)
     with self.assertRaises(KeyboardInterrupt):
-      with files.AttributionWriter(path, _FIELDS, _NAMES) as writer:
+      with files.RowWriter(path, _FIELDS, _NAMES) as writer:
         writer.write(_ROWS, _ATTRIBUTIONS)
         raise KeyboardInterrupt()
     # What is destroyed with it writes nothing more.
@@ -126,7 +127,7 @@ class AttributionFilesTest(parameterized.TestCase):
     path = os.path.join(self.dir, 'x.csv')
     names = set()
     for _ in range(2):
-      with files.AttributionWriter(path, _FIELDS, _NAMES):
+      with files.RowWriter(path, _FIELDS, _NAMES):
         (name,) = set(os.listdir(self.dir)) - {'x.csv'}
         names.add(name)
         self.assertNotIn(str(os.getpid()), name.split('.'))
@@ -154,13 +155,13 @@ class AttributionFilesTest(parameterized.TestCase):
   def test_other_file_systems(self):
     # TensorFlow's name for one of them that is there everywhere.
     path = 'file://' + self.dir
-    with files.AttributionWriter(path + '/x.csv', _FIELDS, _NAMES) as writer:
+    with files.RowWriter(path + '/x.csv', _FIELDS, _NAMES) as writer:
       writer.write(_ROWS, _ATTRIBUTIONS)
       self.assertNotIn('x.csv', os.listdir(self.dir))
     self.assertEqual(os.listdir(self.dir), ['x.csv'])
     self.assertLen(_rows(os.path.join(self.dir, 'x.csv')), 2)
     with self.assertRaises(KeyError):
-      with files.AttributionWriter(
+      with files.RowWriter(
         path + '/y.csv.gz', _FIELDS, _NAMES
       ) as writer:
         writer.write(_ROWS, _ATTRIBUTIONS)
@@ -177,7 +178,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 noise = np.random.RandomState(0).randn(5000, 2)
 try:
-  with attribution_files.AttributionWriter(sys.argv[1], ['row'], 'ab') as file:
+  with files.RowWriter(sys.argv[1], ['row'], 'ab') as file:
     file.write([[i] for i in range(5000)], noise)
 except OSError as error:
   print(error)
@@ -197,7 +198,7 @@ except OSError as error:
     self.assertEmpty(os.listdir(self.dir))
 
   def _error_for_nobody(self, path):
-    """Returns what `AttributionWriter` raises for whom may not do all."""
+    """Returns what `RowWriter` raises for whom may not do all."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if not child:
@@ -205,7 +206,7 @@ except OSError as error:
         if os.getuid() == 0:
           os.setgid(65534)
           os.setuid(65534)
-        with files.AttributionWriter(path, _FIELDS, _NAMES):
+        with files.RowWriter(path, _FIELDS, _NAMES):
           pass
       except BaseException as error:
         os.write(write_end, f'{type(error).__name__}: {error}'.encode())
@@ -278,14 +279,14 @@ except OSError as error:
       try:
         signal.setitimer(signal.ITIMER_REAL, 0.0005 + i * 1e-5)
         while count == i:
-          files.numbers(numbers)
+          row_values.numbers(numbers)
       except KeyboardInterrupt:
         raised += 1
       self.assertEqual(raised, count)
 
   def test_bad_paths(self):
     with self.assertRaisesRegex(ValueError, r"\.jsonl, \.csv.*got 'x\.json'"):
-      files.AttributionWriter('x.json', _FIELDS, _NAMES)
+      files.RowWriter('x.json', _FIELDS, _NAMES)
     with self.assertRaisesRegex(FileNotFoundError, 'Make it first'):
       self._write('absent/x.csv')
     os.mkdir(os.path.join(self.dir, 'x.csv'))

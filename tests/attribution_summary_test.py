@@ -32,6 +32,7 @@ def _result(age, color, gap, change=1.0):
     baseline_outputs=gap * 0,
     gap=gap,
     feature_keys={'age': ('age',), 'age_2': ('age',), 'color': ('color',)},
+    unit='log-odds',
   )
 
 
@@ -69,7 +70,7 @@ class AttributionSummaryTest(absltest.TestCase):
   def test_text(self):
     summary = _summary(_result([4, 4], [1, 1], [0, -0.01], change=-3))
     self.assertEqual(
-      summary.text('log-odds', '=').splitlines(),
+      summary.text('=').splitlines(),
       [
         'Mean absolute attribution of each feature, in log-odds',
         '  age    4  ' + 30 * '=',

@@ -324,7 +324,7 @@ class CliTest(parameterized.TestCase):
       self._check_row(row, number, 2, columns, start)
     self._write('train.csv', 'age,color,pair\n1,,0|1\n1,,0|1\nnan,,0|1\n')
     with self.assertRaisesRegex(
-      ValueError, "train.csv, line 4, .*'age'.* finite"
+      ValueError, "train.csv, line 4: .*'age'.* finite"
     ):
       self._attribute_here(*arguments)
 
@@ -396,10 +396,10 @@ class CliTest(parameterized.TestCase):
       stderr.splitlines(),
       [
         'note: 3 of 9 examples did not meet --tolerance=0.001; the first: '
-        's.csv, line 5. More --num_steps may.',
+        's.csv, line 5. Raise --num_steps.',
         'note: 2 of 9 examples have an output nearly that of their baseline, '
         'so that their attributions cancel or are rounding, and mean little; '
-        'the first: s.csv, line 7. Another baseline tells more.',
+        'the first: s.csv, line 7. Try another baseline.',
       ],
     )
     self.assertEndsWith(stdout, '; more --num_steps make it smaller\n')
@@ -410,18 +410,18 @@ class CliTest(parameterized.TestCase):
       stderr.splitlines(),
       [
         'note: 1 of 3 examples did not meet --tolerance=1e-05: s.csv, line 3. '
-        'More --num_steps may.',
+        'Raise --num_steps.',
         'note: 1 of 3 examples has an output nearly that of its baseline, so '
         'that its attributions cancel or are rounding, and mean little: s.csv, '
-        'line 4. Another baseline tells more.',
+        'line 4. Try another baseline.',
       ],
     )
     # Of two outputs of 1 that differ by less than float32 can tell.
     _, stderr = self._attribute_steps([(0.03, 0.029)], '--tolerance=1e-09')
     self.assertIn(
       'note: 1 of 1 example did not meet --tolerance=1e-09: s.csv, line 2. '
-      'More --num_steps cannot, since float32 knows the output no better than '
-      'that: give a larger --tolerance, or scale the inputs.\n',
+      'More --num_steps do not help: float32 cannot represent the output any '
+      'better: give a larger --tolerance, or scale the inputs.\n',
       stderr,
     )
 
@@ -509,11 +509,11 @@ class CliTest(parameterized.TestCase):
     (['--output=o.csv', '--explain=labels'], "choose from 'logits', 'prob"),
     (
       ['--output=o.csv', '--rows=3'],
-      'no flag --rows; all rows of the files are explained. For some, name a ',
+      'no flag --rows; all rows of the files are explained. To explain some, ',
     ),
     (
       ['--output=o.csv', '--max_errors=3'],
-      '--max_errors is for --on_error=skip. Say both',
+      '--max_errors is for --on_error=skip. Give both',
     ),
     (
       ['--output=o.csv', '--on_error=skip', '--max_errors=-1'],
@@ -554,7 +554,7 @@ class CliTest(parameterized.TestCase):
     (['--examples=no*.csv'], r"No such file: 'no\*\.csv'. Give paths"),
     (
       ['--baselines=avg'],
-      "Give paths.* Or say 'mean', 'median' or 'sample' to",
+      'Give paths.* Or compute baselines from examples: --baselines=mean or ',
     ),
     (['--targets=Emperor'], "--targets must be .* 'Emperor'. Check the spell"),
     (['--targets=3'], r'--targets must be in \[0, 3\)'),
@@ -563,7 +563,7 @@ class CliTest(parameterized.TestCase):
       ['--output=./x.csv'],
       '--output=./x.csv is one of the files to read. Give --output another',
     ),
-    (['--baselines=bad.csv'], "^.*error: bad.csv, line 2, .*'age'.* finite"),
+    (['--baselines=bad.csv'], "^.*error: bad.csv, line 2: .*'age'.* finite"),
     (
       ['--baselines=mean', '--baseline_examples=empty.csv'],
       'error: --baseline_examples must hold at least one example; got none',
@@ -593,7 +593,7 @@ class CliTest(parameterized.TestCase):
       '--batch_size=2', examples='x.csv,y.csv', expected_code=1
     )
     self.assertRegex(
-      stderr, "error: y.csv, line 3, column 'pair': .*--on_error=skip"
+      stderr, "error: y.csv, line 3: column 'pair': .*--on_error=skip"
     )
     with open(self._path('o.jsonl')) as file:
       self.assertEqual(file.read(), 'of before')

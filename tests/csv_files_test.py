@@ -105,7 +105,7 @@ class CsvFilesTest(parameterized.TestCase):
   )
   def test_what_is_not_a_value_of_the_type_is_refused(self, key, text, message):
     self._check_refused(
-      f'{key}\n{text}\n', f"line 2, column '{key}': .*{message}"
+      f'{key}\n{text}\n', f"line 2: column '{key}': .*{message}"
     )
 
   def test_the_largest_float32_is_read(self):
@@ -166,11 +166,13 @@ class CsvFilesTest(parameterized.TestCase):
     content = 'age,name\n1,a\n,b\n'
     self.assertEqual(self._values(content, 'age'), [[1], []])
     self._check_refused(
-      content, "line 3, column 'age': '' is no value.* Fill", required=['age']
+      content,
+      "line 3: column 'age': '' stands for no value.* Fill",
+      required=['age'],
     )
     self._check_refused(
       'age,name\nNA,a\n',
-      "line 2, column 'age': 'NA' is no value, and the model has no default",
+      "line 2: column 'age': 'NA' stands for no value, and the model has no",
       required=['age'],
       missing=['NA'],
     )
@@ -189,7 +191,9 @@ class CsvFilesTest(parameterized.TestCase):
     records = list(self._records(content, keep_bad=True))
     places = [record.place for record in records]
     self.assertEqual(
-      places, [f'{self.path}, line {i}' for i in [2, 3, 4, 5, 6, 7, 8, 10]]
+      places,
+      [f'{self.path}, line {i}' for i in [2, 3, 4, 5, 6, 7, 8]]
+      + [f'{self.path}, lines 9 to 10'],
     )
     for record, reason in zip(
       records,
@@ -199,7 +203,10 @@ class CsvFilesTest(parameterized.TestCase):
       self.assertEqual(record.error is None, reason is None, record)
       if reason:
         self.assertRegex(str(record.error), reason)
-    self.assertEqual([r.is_rest for r in records], [False] * 7 + [True])
+    self.assertEqual(
+      [r.error is not None and r.error.is_rest for r in records],
+      [False] * 7 + [True],
+    )
     self.assertEqual(csv_files.count_rows(self.path, ','), 8)
 
   @parameterized.parameters(
@@ -215,7 +222,7 @@ class CsvFilesTest(parameterized.TestCase):
     first, bad, *rest = self._records(content, keep_bad=True)
     self.assertIsNone(first.error)
     self.assertIsNotNone(bad.error)
-    self.assertEqual(bad.is_rest, is_rest)
+    self.assertEqual(bad.error.is_rest, is_rest)
     self.assertLen(rest, 0 if is_rest else 1)
     for record in rest:
       self.assertIn(b'c', record.example)
@@ -226,8 +233,8 @@ class CsvFilesTest(parameterized.TestCase):
     content = gzip.compress(f'age,name\n{rows}'.encode())
     records = list(self._records(content[:-9], keep_bad=True))
     self.assertGreater(len(records), 1000)
-    self.assertTrue(records[-1].is_rest)
-    self.assertRegex(str(records[-1].error), 'damaged after line .* Copy')
+    self.assertTrue(records[-1].error.is_rest)
+    self.assertRegex(str(records[-1].error), 'line [0-9]{4,}: damaged. Copy')
     self.assertTrue(all(record.error is None for record in records[:-1]))
 
 

@@ -29,7 +29,8 @@ _ROOT = str(pathlib.Path(__file__).absolute().parents[1])
 _READ = """
 import resource, sys
 import tensorflow.compat.v1 as tf
-from tf_dnn_annotations import csv_cells, example_files, feature_values
+from tf_dnn_annotations.cli import csv_cells, example_files
+from tf_dnn_annotations.saved_models import feature_values
 features = {'name': feature_values.Feature('name', tf.string, [1], False)}
 def peak():
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -118,7 +119,7 @@ class InputLimitsTest(parameterized.TestCase):
         list(_read(path))
     # With its checksum wrong, it is damaged.
     path = self._path('x', _header(3) + b'abc' + b'\0' * 4)
-    with self.assertRaisesRegex(ValueError, 'x: damaged at its first record'):
+    with self.assertRaisesRegex(ValueError, 'x, record 0: damaged. Copy'):
       list(_read(path))
 
   def test_just_below_the_limits(self):
@@ -178,7 +179,7 @@ class InputLimitsTest(parameterized.TestCase):
     path = self._path('x.csv', gzip.compress(b'name\na\n') + more)
     self.assertLen(list(_read(path)), 1 + num_rows)
     path = self._path('x.csv', gzip.compress(b'name\na\n') + b'junk')
-    with self.assertRaisesRegex(ValueError, 'damaged after line'):
+    with self.assertRaisesRegex(ValueError, 'damaged. Copy'):
       list(_read(path))
 
 

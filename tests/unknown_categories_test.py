@@ -216,10 +216,10 @@ class UnknownCategoriesTest(parameterized.TestCase):
         "out-of-vocabulary bucket, such as 'Bonn'.",
         "note: Feature 'plan': 3 values outside its vocabulary, read as no "
         "category, such as 'enterprise', 'pro;basic', 'NaN'. If 'pro;basic' is "
-        "several values, say --list_separator=';' (for CSV). If 'NaN' stands "
-        "for a missing value, say --missing='NaN' (for CSV).",
+        "several values, pass --list_separator=';' (for CSV). If 'NaN' stands "
+        "for a missing value, pass --missing='NaN' (for CSV).",
         "note: Feature 'zip': 2 cells with the text 'nan', read as a category "
-        'like any other. If it stands for a missing value, say '
+        'like any other. If it stands for a missing value, pass '
         "--missing='nan'.",
       ],
     )
@@ -234,7 +234,7 @@ class UnknownCategoriesTest(parameterized.TestCase):
     _, notes = self._run(text, '--allow_missing=plan', '--targets=yes')
     self.assertIn('note: x.csv: no column for the features: plan', notes)
     self.assertFalse([note for note in notes if 'no value' in note])
-    with self.assertRaisesRegex(ValueError, "got 'plam'. Did you mean plan?"):
+    with self.assertRaisesRegex(ValueError, "got 'plam'. Did you mean 'plan'?"):
       self._run(text, '--allow_missing=plam')
 
   def test_a_feature_without_a_value_in_any_example_is_named(self):
@@ -253,7 +253,7 @@ class UnknownCategoriesTest(parameterized.TestCase):
       [note for note in notes if 'no value' in note],
       [
         "note: Feature 'code': no value in any of the 8 examples. Check its "
-        'key, or ignore this if it is to be so.',
+        'key, or ignore this if that is intended.',
         "note: Feature 'plan': no value in any of the 8 examples. The model "
         "does not read 'plam', which they have: rename it.",
       ],
@@ -269,7 +269,7 @@ class UnknownCategoriesTest(parameterized.TestCase):
       "explains 'no' in [12] rows and 'yes' in [12]: .*opposite sign .*"
       '--targets=yes explains the same class in every row.$',
     )
-    self.assertIn('--targets=yes explains the same one in every row', stdout)
+    self.assertIn('--targets=yes explains the same class in every row', stdout)
     # Of one class, or of a class that was named, there is nothing to say.
     for some, arguments in [(rows[:1], []), (rows, ['--targets=yes'])]:
       _, notes = self._run(header + ''.join(some), *arguments)

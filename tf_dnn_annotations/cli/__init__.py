@@ -1,1 +1,1 @@
-"""The command line. Imports everything but the writer, `estimators`."""
+"""The command line. Must not import the writer: `estimators`, `modern_tf`."""

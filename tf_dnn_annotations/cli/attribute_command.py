@@ -5,9 +5,6 @@ import sys
 import time
 import warnings
 
-import numpy as np
-
-from tf_dnn_annotations.annotations import column_descriptions
 from tf_dnn_annotations.cli import attribution_notes
 from tf_dnn_annotations.cli import command_inputs
 from tf_dnn_annotations.cli import example_files
@@ -28,7 +25,7 @@ def run(arguments):
   Memory does not grow with the number of examples.
 
   Args:
-    arguments: `argparse.Namespace` of the flags in cli_parser.py.
+    arguments: `argparse.Namespace` of the flags of `attribute_flags`.
 
   Raises:
     ValueError, TypeError, OSError: the model, a file or an argument cannot be
@@ -44,15 +41,18 @@ def run(arguments):
         '--explain=probabilities is for classifiers; the model predicts '
         'numbers. Leave it out to have the prediction explained.'
       )
-    # Before anything is read or written: an argument that does not fit this
-    # model, as a label that it has not, is found without an example.
+    # Before anything is read or written: arguments that do not fit this model,
+    # such as an unknown label, are found without an example.
     notes = attribution_notes.Notes()
     empty, _, _ = _attribute_fn(ig, arguments, notes)([])
     baselines, baseline_records = None, []
     if strategy:
       # Rows that are left out are reported when they are to be explained.
-      skips = arguments.on_error == 'skip' and not arguments.baseline_examples
-      records = example_files.read_records(baseline_paths, csv_format, skips)
+      is_same = not arguments.baseline_examples
+      skips = is_same and arguments.on_error == 'skip'
+      records = example_files.read_records(
+        baseline_paths, csv_format, skips, arguments.id if is_same else None
+      )
       batches = command_inputs.batches(records, arguments.batch_size)
       baselines = _computed(ig, strategy, batches, skips)
     elif baseline_paths:
@@ -71,11 +71,10 @@ def run(arguments):
       - csv_format.unread
     )
     rejected = rejected_rows.RejectedRows(
-      arguments.output, arguments.max_errors
+      arguments.output, arguments.max_errors, _id_field(arguments)
     )
     started = time.monotonic()
     summary = _written(
-      ig.model,
       arguments,
       empty,
       command_inputs.batches(
@@ -97,10 +96,10 @@ def run(arguments):
       absent, ig.model.example_features, summary.num_examples
     )
   if arguments.targets == 'predicted':
-    labels = ig.model.labels or list(range(ig.model.num_outputs))
+    labels = empty.labels or list(range(empty.num_outputs))
     notes.warn_of_signs(labels, summary.num_by_target)
   remedy = _remedy(arguments.method, ig.model, notes.not_converged.count)
-  _print_summary(arguments, ig.model, summary, rejected, seconds, remedy)
+  _print_summary(arguments, empty, summary, rejected, seconds, remedy)
   rejected.check_no_rests(arguments.output)
 
 
@@ -143,6 +142,7 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
           num_steps=arguments.num_steps,
           max_rows=arguments.max_rows,
           tolerance=arguments.tolerance,
+          with_features=arguments.with_features,
         )
       good = [row for row in range(len(records)) if row not in reasons]
       for warning in caught:
@@ -185,98 +185,77 @@ def _computed(ig, strategy, batches, skips):
     raise ValueError(f'{place}: {error.reason}') from error
 
 
+def _id_field(arguments):
+  """Returns the name of the field that identifies an example in a row."""
+  return 'row' if arguments.id is None else 'id'
+
+
 def _written(
-  model, arguments, empty, batches, attribute_fn, absent, rejected, progress
+  arguments, empty, batches, attribute_fn, absent, rejected, progress
 ):
-  """Writes the attributions of batches and returns their summary."""
+  """Writes the attributions of batches and returns their summary.
+
+  Args:
+    arguments: `argparse.Namespace`.
+    empty: `Attributions` of no examples.
+    batches: iterable of lists of `Record`s.
+    attribute_fn: what `_attribute_fn` returned.
+    absent: `attribution_notes.AbsentFeatures`.
+    rejected: `rejected_rows.RejectedRows`.
+    progress: context manager with `update`.
+  """
   summary = attribution_summary.AttributionSummary()
-  names, attributions_fn = _attributions_by(arguments, model, empty)
-  num_targets = model.num_outputs if arguments.targets == 'all' else 1
-  has_targets = model.num_outputs > 1
-  target_fields = ['target', 'target_id'] if has_targets else []
-  fields = ['row', *target_fields, 'output', 'baseline_output', 'gap']
   first = 0
   with progress, files.AttributionWriter(
-    arguments.output, fields, names
+    arguments.output, empty, arguments.by, _id_field(arguments)
   ) as writer, rejected:
     for batch in batches:
-      result, numbers = _explained(batch, first, attribute_fn, rejected, absent)
-      first += len(batch)
-      values = [[number for number in numbers for _ in range(num_targets)]]
-      if has_targets:
-        ids = result.targets.ravel().tolist()
-        labels = model.labels or range(model.num_outputs)
-        values += [[labels[i] for i in ids], ids]
-      values += [
-        files.numbers(part.ravel())
-        for part in (result.outputs, result.baseline_outputs, result.gap)
-      ]
-      writer.write(
-        [list(row) for row in zip(*values)],
-        attributions_fn(result).reshape(len(values[0]), len(names)),
+      ids = (
+        list(range(first, first + len(batch)))
+        if arguments.id is None
+        else [record.id for record in batch]
       )
-      summary.add(result, numbers)
+      first += len(batch)
+      result, ids = _explained(batch, ids, attribute_fn, rejected, absent)
+      writer.write(result, ids)
+      summary.add(result, ids)
       progress.update(len(batch))
     rejected.check_is_not_all(summary.num_examples)
   return summary
 
 
-def _explained(batch, first, attribute_fn, rejected, absent):
+def _explained(batch, ids, attribute_fn, rejected, absent):
   """Explains those of a batch of `Record`s that can be.
 
+  Args:
+    batch: list of `Record`s.
+    ids: list of what identifies them.
+    attribute_fn, rejected, absent: as for `_written`.
+
   Returns:
-    (`Attributions`, list of the examples' numbers, of which that of the first
-    of the batch is `first`)
+    (`Attributions`, list of the ids of its examples)
   """
-  numbers = [i for i, record in enumerate(batch) if record.error is None]
-  readable = [batch[i] for i in numbers]
+  places = [i for i, record in enumerate(batch) if record.error is None]
+  readable = [batch[i] for i in places]
   result, good, reasons = attribute_fn(readable)
   absent.look([readable[i].example for i in good])
-  reasons = {numbers[i]: reason for i, reason in reasons.items()}
+  reasons = {places[i]: reason for i, reason in reasons.items()}
+  is_rest = set()
   for i, record in enumerate(batch):
     if record.error is not None:
-      reason = str(record.error)
-      if reason.startswith(record.place):  # It is not said twice.
-        reason = reason[len(record.place) :].lstrip(',: ')
-      reasons[i] = reason
+      reasons[i] = record.error.reason
+      is_rest.update([i] if record.error.is_rest else [])
   for i, reason in sorted(reasons.items()):
-    rejected.add(first + i, batch[i].place, reason, batch[i].is_rest)
-  return result, [first + numbers[i] for i in good]
+    rejected.add(ids[i], batch[i].place, reason, i in is_rest)
+  return result, [ids[places[i]] for i in good]
 
 
-def _attributions_by(arguments, model, empty):
-  """Returns (names, function from a result to an array [..., len(names)])."""
-  if arguments.by == 'column':
-    return empty.columns, lambda result: result.per_column()
-  if arguments.by == 'feature':
-    names = list(empty.per_feature())
-
-    def per_feature(result):
-      values = result.per_feature()
-      return np.stack([values[name] for name in names], axis=-1)
-
-    return names, per_feature
-
-  by_column = column_descriptions.element_names(
-    model.columns, arguments.export_dir
-  )
-  return (
-    [name for column in empty.columns for name in by_column[column]],
-    lambda result: np.concatenate(
-      [result.values[name] for name in result.columns], axis=-1
-    ),
-  )
-
-
-def _print_summary(arguments, model, summary, rejected, seconds, remedy):
+def _print_summary(arguments, empty, summary, rejected, seconds, remedy):
   bar = '\N{FULL BLOCK}'
   try:
     bar.encode(sys.stdout.encoding or 'ascii')
   except UnicodeEncodeError:
     bar = '#'
-  unit = ''
-  if model.kind == 'classifier':
-    unit = 'probability' if arguments.explain == 'probabilities' else 'log-odds'
   count = summary.num_examples
   rate = f' ({count / seconds:,.0f} rows/s)' if count else ''
   messages.show(
@@ -288,17 +267,18 @@ def _print_summary(arguments, model, summary, rejected, seconds, remedy):
       f'Left out {rejected.count}: see {plain_text.escaped(rejected.path)}'
     )
   messages.show('')
-  messages.show(summary.text(unit, bar, remedy))
-  if model.num_classes == 2 and arguments.targets == 'predicted':
-    label = plain_text.escaped(str((model.labels or range(2))[1]))
+  messages.show(summary.text(bar, remedy))
+  is_binary = empty.kind == 'classifier' and empty.num_outputs == 2
+  if is_binary and arguments.targets == 'predicted':
+    label = plain_text.escaped(str((empty.labels or range(2))[1]))
     messages.show(
       'Each row explains the class that it is predicted to be; '
-      f'--targets={label} explains the same one in every row'
+      f'--targets={label} explains the same class in every row'
     )
 
 
 def _remedy(method, model, has_capped):
-  """Returns what makes the gap smaller; nothing does if it is rounding.
+  """Returns how to make the gap smaller; '' if it is rounding.
 
   Args:
     method: --method.

@@ -1,7 +1,6 @@
-"""What the command `attribute` has to say of the examples, said once."""
+"""Notes on the examples that the command `attribute` explains, each once."""
 
 import collections
-import difflib
 import re
 
 import tensorflow.compat.v1 as tf
@@ -10,28 +9,29 @@ from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.cli import flags
 from tf_dnn_annotations.cli import messages
 from tf_dnn_annotations.explainers import convergence
+from tf_dnn_annotations.text import suggestions
 
-# Of the values that are in no vocabulary, how many are shown.
+# The number of values outside a vocabulary that are shown.
 _NUM_EXAMPLES = 3
 
 _REMEDIES = {
-  'separator': "If {text!r} is several values, say --list_separator='{detail}' "
-  '(for CSV).',
+  'separator': 'If {text!r} is several values, pass '
+  "--list_separator='{detail}' (for CSV).",
   'spelling': 'The vocabulary has {detail!r}, not {text!r}.',
-  'missing': "If {text!r} stands for a missing value, say --missing='{text}' "
+  'missing': "If {text!r} stands for a missing value, pass --missing='{text}' "
   '(for CSV).',
 }
 
 
 class Notes(object):
-  """What the API warns of, put for a person.
+  """Collects the API's warnings.
 
-  Of rows and values it is said once, after the last batch. Memory does not grow
-  with them.
+  Those of rows and values are counted and reported once, after the last batch;
+  others at once. Memory does not grow with the rows.
 
   Attributes:
     not_converged: `_Places` of the examples that did not meet --tolerance.
-    near_baseline: `_Places` of those whose attributions cancel.
+    near_baseline: `_Places` of the examples whose attributions cancel.
   """
 
   def __init__(self):
@@ -43,7 +43,7 @@ class Notes(object):
     self._texts = set()
 
   def add(self, message, records):
-    """Takes a warning, an exception, that came with a list of `Record`s."""
+    """Adds a warning that was given while a list of `Record`s was explained."""
     rows = getattr(message, 'rows', None)
     if isinstance(message, vocabularies.UnknownCategories):
       self._unknown_counts.update(message.counts)
@@ -69,7 +69,7 @@ class Notes(object):
       messages.note(place + text)
 
   def warn_of_rows(self, num_examples, tolerance):
-    """Prints what is true of some of the examples, if it is of any."""
+    """Prints how many examples did not converge or are near their baseline."""
     of_all = f'of {num_examples} example{"s" * (num_examples != 1)}'
     if self.not_converged.count:
       messages.note(
@@ -84,24 +84,23 @@ class Notes(object):
       messages.note(
         f'{self.near_baseline.count} {of_all} {has} an output nearly that of '
         f'{its} baseline, so that {its} attributions cancel or are rounding, '
-        f'and mean little{self.near_baseline.where()}. Another baseline tells '
-        'more.'
+        f'and mean little{self.near_baseline.where()}. Try another baseline.'
       )
 
   def _remedy(self):
-    """Returns what helps examples that did not meet --tolerance."""
+    """Returns the remedy for examples that did not meet --tolerance."""
     if not self._num_limited:
-      return 'More --num_steps may.'
+      return 'Raise --num_steps.'
     limit = (
-      'float32 knows the output no better than that: give a larger '
+      'float32 cannot represent the output any better: give a larger '
       '--tolerance, or scale the inputs.'
     )
     if self._num_limited == self.not_converged.count:
-      return f'More --num_steps cannot, since {limit}'
-    return f'More --num_steps may, but for {self._num_limited} of them: {limit}'
+      return f'More --num_steps do not help: {limit}'
+    return f'Raise --num_steps; for {self._num_limited} of them, {limit}'
 
   def warn_of_categories(self, known, missing_texts):
-    """Prints which categories the model does not know, or may be none.
+    """Prints which categories are unknown, or may stand for missing values.
 
     Args:
       known: {feature key: `vocabularies.Vocabulary`} of the model.
@@ -114,15 +113,15 @@ class Notes(object):
         vocabularies.described(key, count, texts, known[key], _REMEDIES)
       )
     for (key, text), count in sorted(missing_texts.items()):
-      if key not in known:  # Of others it has been said, or it is an entry.
+      if key not in known:  # Otherwise it is an entry, or was noted above.
         messages.note(
           f'Feature {key!r}: {count} cell{"s" * (count != 1)} with the text '
           f'{text!r}, read as a category like any other. If it stands for a '
-          f"missing value, say --missing='{text}'."
+          f"missing value, pass --missing='{text}'."
         )
 
   def warn_of_absent(self, absent, known, num_examples):
-    """Prints the features of which no example has a value.
+    """Prints the features that have no value in any example.
 
     Args:
       absent: `AbsentFeatures` that has seen all examples.
@@ -131,18 +130,18 @@ class Notes(object):
     """
     others = absent.other_keys(known) if absent.keys else []
     for key in absent.keys:
-      close = difflib.get_close_matches(key, others, n=1)
+      close = suggestions.closest(key, others)
       messages.note(
         f'Feature {key!r}: no value in any of the {num_examples} examples. '
         + (
-          f'The model does not read {close[0]!r}, which they have: rename it.'
+          f'The model does not read {close!r}, which they have: rename it.'
           if close
-          else 'Check its key, or ignore this if it is to be so.'
+          else 'Check its key, or ignore this if that is intended.'
         )
       )
 
   def warn_of_signs(self, labels, counts):
-    """Prints that the predicted of two classes differ, if they do.
+    """Prints that signs do not compare, if both of two classes are predicted.
 
     Args:
       labels: list of the classes' labels or ids.
@@ -151,14 +150,14 @@ class Notes(object):
     if len(labels) == 2 and len(counts) == 2:
       messages.note(
         f'--targets=predicted explains {labels[0]!r} in {counts[0]} rows and '
-        f'{labels[1]!r} in {counts[1]}: what speaks for one class has the '
-        f'opposite sign in the rows of the other. --targets={labels[1]} '
-        'explains the same class in every row.'
+        f'{labels[1]!r} in {counts[1]}: an attribution to one class has the '
+        f'opposite sign for the other. --targets={labels[1]} explains the same '
+        'class in every row.'
       )
 
 
 class _Places(object):
-  """How many examples something is true of, and where the first is."""
+  """The number of some examples, and the place of the first."""
 
   def __init__(self):
     self.count = 0
@@ -170,12 +169,12 @@ class _Places(object):
     self.count += len(records)
 
   def where(self):
-    """Returns the end of a sentence that names the first place."""
+    """Returns the end of a sentence, with the place of the first."""
     return f'; the first: {self.first}' if self.count > 1 else f': {self.first}'
 
 
 class AbsentFeatures(object):
-  """The features of which no serialized tf.Example so far has a value.
+  """The features without a value in any serialized tf.Example so far.
 
   Attributes:
     keys: list of the features' keys, sorted.
@@ -187,10 +186,10 @@ class AbsentFeatures(object):
     self._first = None
 
   def look(self, examples):
-    """Takes out of `keys` what one of a list of examples has."""
+    """Removes from `keys` the features that some of the examples have."""
     if self._first is None and examples:
       self._first = examples[0]
-    # Mostly the first example has them all, and nothing is left to look for.
+    # Usually the first example has them all, and nothing is left to search.
     self.keys = [
       key
       for key in self.keys
@@ -206,11 +205,11 @@ class AbsentFeatures(object):
 
 
 def _pattern(key):
-  """Returns what a tf.Example has where it has values of a feature.
+  """Returns a pattern of the bytes of a tf.Example with values of a feature.
 
   In the wire format, an entry of the map of features is the key and the values,
-  both with a tag and a length before them. Empty values are of no length, or
-  hold a list of none.
+  each after a tag and a length. Without values, the length is 0, or that of an
+  empty list.
   """
   key = key.encode('utf-8')
   length, size = b'', len(key)

@@ -1,37 +1,37 @@
 """What the command `attribute` reads: files, and the examples in them."""
 
 import collections
-import difflib
 import os
 
 from tf_dnn_annotations.cli import csv_cells
 from tf_dnn_annotations.cli import example_files
-from tf_dnn_annotations.cli import flags
 from tf_dnn_annotations.cli import input_files
 from tf_dnn_annotations.cli import messages
 from tf_dnn_annotations.cli import rejected_rows
+from tf_dnn_annotations.explainers import choices
+from tf_dnn_annotations.text import suggestions
 
-# What the error of one example ends with.
-SKIP = ' Or have such examples left out: --on_error=skip.'
+# The end of the error of a single example.
+SKIP = ' Or leave such examples out with --on_error=skip.'
 
 
 def find(arguments):
   """Finds the files that arguments name.
 
   Args:
-    arguments: `argparse.Namespace` of the flags in cli_parser.py.
+    arguments: `argparse.Namespace` of the flags of `attribute_flags`.
 
   Returns:
-    (paths of the examples, strategy by which baselines are computed or None,
-    paths of the baselines or of the examples that they are computed of)
+    (paths of the examples, strategy that computes the baselines or None, paths
+    of the baselines or of the examples that they are computed from)
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: a file would be written over, or a pipe read twice.
+    ValueError: a file would be overwritten, or a pipe read twice.
   """
   paths = example_files.find_files(arguments.examples)
   strategy, baseline_paths = None, []
-  if arguments.baselines in flags.STRATEGIES:
+  if arguments.baselines in choices.STRATEGIES:
     strategy = arguments.baselines
     baseline_paths = example_files.find_files(
       arguments.baseline_examples or arguments.examples
@@ -60,18 +60,22 @@ def _allowed_missing(model, texts):
   keys = {key for key in map(str.strip, texts.split(',')) if key}
   for key in sorted(keys):
     if key not in model.example_features:
-      close = difflib.get_close_matches(key, model.example_features, n=1)
       raise ValueError(
         '--allow_missing must name features of the model, '
-        f'{sorted(model.example_features)}; got {key!r}. '
-        + (f'Did you mean {close[0]}?' if close else 'Leave it out.')
+        f'{sorted(model.example_features)}; got {key!r}.'
+        + (
+          suggestions.did_you_mean(key, model.example_features)
+          or ' Leave it out.'
+        )
       )
   return keys
 
 
 def records(paths, csv_format, arguments):
   """Yields the `Record`s to explain, the bad ones too if they are skipped."""
-  for record in example_files.read_records(paths, csv_format, keep_bad=True):
+  for record in example_files.read_records(
+    paths, csv_format, keep_bad=True, id_key=arguments.id
+  ):
     if record.error is not None and arguments.on_error != 'skip':
       raise ValueError(f'{record.error}{SKIP}') from record.error
     yield record
@@ -96,8 +100,8 @@ def _check_paths(arguments, paths, baseline_paths):
   for path, count in twice.items():
     if count > 1 and input_files.is_pipe(path):
       raise ValueError(
-        f'{path}: a pipe can be read once only, and is needed {count} times '
-        '(--baselines computes those of --examples, too). Write it to a file, '
+        f'{path}: a pipe can be read only once, and is needed {count} times '
+        '(baselines are computed from --examples, too). Write it to a file, '
         'and name that.'
       )
   written = [(f'--output={arguments.output}', arguments.output)]
@@ -118,11 +122,12 @@ def _baseline_files(patterns):
     return example_files.find_files(patterns)
   except FileNotFoundError as error:
     raise FileNotFoundError(
-      f"{error} Or say 'mean', 'median' or 'sample' to have baselines computed "
-      'of examples.'
+      f'{error} Or compute baselines from examples: '
+      f'--baselines={" or --baselines=".join(choices.STRATEGIES)}.'
     ) from error
 
 
 def listed(paths, most=10):
+  """Returns the first of some paths, and how many more there are."""
   more = f', and {len(paths) - most} more' if len(paths) > most else ''
   return ', '.join(paths[:most]) + more

@@ -1,11 +1,11 @@
 """The checksum of TFRecord files, CRC-32C, of many records at once.
 
-Python's own checksums are of another polynomial, and TensorFlow computes this
-one only inside its readers, which believe a record's length before they check
-anything else. A CRC without its start and end values is linear: what zeros go
-before does not matter, and the CRC of two halves is that of the first one,
-moved over the length of the second, XOR that of the second. So the records are
-cut into pieces whose CRCs numpy computes side by side and joins pair by pair.
+Python's own checksums use another polynomial, and TensorFlow computes this one
+only in its readers, which trust a record's length before they check anything. A
+CRC without its start and end values is linear: leading zeros do not change it,
+and the CRC of two halves is that of the first, moved over the length of the
+second, XOR that of the second. So the records are cut into pieces, whose CRCs
+numpy computes side by side and joins pair by pair.
 
 Source: Castagnoli, Braeuer, Herrmann, "Optimization of Cyclic Redundancy-Check
 Codes with 24 and 32 Parity Bits", IEEE Trans. Communications 41, 1993; test
@@ -19,19 +19,19 @@ import numpy as np
 _POLYNOMIAL = 0x82F63B78  # Its bits reversed.
 _ONES = 0xFFFFFFFF
 _PIECE = 8  # Bytes; found by trial.
-# What TFRecords add to a rotated checksum, so that the checksum of data that
-# holds checksums is a good one.
+# TFRecords rotate a checksum and add this, so that checksums of data that hold
+# checksums are good ones.
 _MASK = 0xA282EAD8
 
 
 def masked(records):
-  """Returns the checksums that TFRecords have of records.
+  """Returns the checksums of records as TFRecords have them.
 
   Args:
     records: list of bytes.
 
   Returns:
-    uint32 array, one for each record.
+    uint32 array, one per record.
   """
   crcs = values(records)
   rotated = (crcs >> np.uint32(15)) | (crcs << np.uint32(17))
@@ -39,7 +39,7 @@ def masked(records):
 
 
 def masked_of_short(record):
-  """Returns the same of a few bytes, an int, with less to begin with."""
+  """Returns `masked` of a few bytes, an int, with less overhead."""
   crc = of_short(record)
   return ((crc >> 15 | crc << 17) + _MASK) & _ONES
 
@@ -62,8 +62,8 @@ def values(records):
       joined[start:end] = records[i]
       starts.append(start)
     data = np.frombuffer(joined, np.uint8)
-    # The start value, all ones, is XORed to the first four bytes. What is
-    # shorter has it move beyond its end, so that it is done byte by byte.
+    # The start value, all ones, is XORed to the first four bytes. In shorter
+    # records it reaches beyond the end: those are computed byte by byte.
     firsts = np.array(starts)
     lengths = np.array([len(records[i]) for i in indices])
     long_enough = firsts[lengths >= 4]
@@ -117,11 +117,11 @@ def _table():
 
 @functools.lru_cache(maxsize=None)
 def _moved_over(level):
-  """Returns what zeros after it make of a CRC, 2**level pieces of them.
+  """Returns how a CRC changes over 2**level pieces of zeros after it.
 
   Returns:
-    list of four arrays uint32 [256]: what each byte of the CRC, from the low
-    one up, adds to the result.
+    list of four arrays uint32 [256]: the contributions of the bytes of the CRC
+    to the result, from the low byte up.
   """
   crcs = np.arange(256, dtype=np.uint32)
   bytes_of_crc = [crcs << np.uint32(8 * byte) for byte in range(4)]

@@ -1,4 +1,4 @@
-"""The cells of CSV files, which become features of tf.Examples, or an error."""
+"""The cells of CSV files, which become features of tf.Examples or an error."""
 
 import collections
 import decimal
@@ -7,16 +7,16 @@ import re
 import tensorflow.compat.v1 as tf
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
-# From here on a float32 would be infinite: its largest, and half a unit more.
+# From here on a float32 is infinite: its largest value and half a unit more.
 _FLOAT32_END = (2 - 2**-24) * 2.0**127
 
-# Numbers as programs write them. Python takes more for one: 1_000 and digits of
-# other scripts.
+# Numbers as programs write them. Python accepts more: 1_000 and digits of other
+# scripts.
 _NUMBER = re.compile(r'[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?')
 _NOT_FINITE = re.compile(r'[+-]?(nan|inf|infinity)', re.IGNORECASE)
 _BOOLS = {'true': 1, '1': 1, 'false': 0, '0': 0}
 
-# What programs write for a missing value.
+# The texts that programs write for a missing value.
 _MISSING_TEXTS = frozenset(
   '#N/A,-,--,.,?,N/A,NA,NULL,NaN,None,\\N,n/a,na,nan,none,null,<NA>'.split(',')
 )
@@ -29,17 +29,19 @@ class CsvFormat(object):
     features: dict of feature key to an object with `dtype` (`tf.DType`),
       `shape` (list without the batch, or None) and `is_sparse`.
     list_separator: str between the values of a cell, for features that take
-      several; '' where a cell is always one value.
-    missing: collection of the cell texts that leave a feature out of its
-      example. An empty cell does so always.
-    allow_missing: collection of the keys of features that a file need not have
-      a column of.
-    required: collection of the keys of features that no example may lack.
-    unread: collection of the keys of features that make no difference.
-    warn_fn: called with a line of text on what is in the file but not used, or
-      the other way round; once a text.
+      several; '' where every cell is one value.
+    missing: set of the cell texts that stand for no value; the empty one is
+      always among them.
+    allow_missing: set of the keys of features for which a file need not have a
+      column.
+    required: set of the keys of features that every example must have.
+    unread: set of the keys of features that make no difference.
     missing_texts: `collections.Counter` of (feature key, text) of the cells
       read so far that may have been meant as missing.
+
+  Args:
+    warn_fn: function that is called with a line of text on columns that are
+      not used, or features without a column; once per text.
   """
 
   def __init__(
@@ -63,30 +65,30 @@ class CsvFormat(object):
     self._warned = set()
 
   def warn(self, path, text):
-    """Passes `text` on, for the first file that it is true of."""
+    """Passes `text` on for the first file to which it applies."""
     if self._warn_fn and text not in self._warned:
       self._warned.add(text)
       self._warn_fn(f'{path}: {text}')
 
 
 def add(example, key, feature, cell, csv_format):
-  """Adds to `example` what the text of a cell says of `feature`.
+  """Adds the values in a cell to a tf.Example, as those of a feature.
 
   Raises:
-    ValueError: it says nothing of its type; the text follows the place.
+    ValueError: the text is not a value of the feature.
   """
-  column = f', column {key!r}: '
+  column = f'column {key!r}: '
   if cell in csv_format.missing:
     if key in csv_format.required:
       raise ValueError(
-        f'{column}{cell!r} is no value, and the model has no default for it. '
+        f'{column}{cell!r} stands for no value, and the model has no default. '
         'Fill it in.'
       )
     return
   separator = csv_format.list_separator
   is_list = separator and _takes_many(feature)
   texts = cell.split(separator) if is_list else [cell]
-  # A tf.Example knows three types only.
+  # A tf.Example has three types only.
   dtype, value = feature.dtype, example.features.feature[key]
   if dtype == tf.string:
     value.bytes_list.value.extend(text.encode('utf-8') for text in texts)
@@ -122,11 +124,12 @@ def _remedy(feature, csv_format):
   remedy = 'Correct it.'
   if feature.key not in csv_format.required:
     remedy = (
-      'Leave a missing value empty, or say with --missing what stands for one.'
+      'Leave a missing value empty, or name the text that stands for one with '
+      '--missing.'
     )
   if _takes_many(feature):
     remedy += (
-      ' --list_separator tells what is between several values; now it is '
+      ' --list_separator is what separates several values; now it is '
       f'{csv_format.list_separator!r}.'
     )
   return remedy
@@ -139,7 +142,7 @@ def _takes_many(feature):
 
 
 def _num_values(feature):
-  """Returns how many values a feature has; None if that differs."""
+  """Returns the number of values of a feature; None if it differs by row."""
   if feature.is_sparse or feature.shape is None or None in feature.shape:
     return None
   count = 1
@@ -164,15 +167,15 @@ def _parsed_float(text):
 
 def _parsed_int(text):
   if len(text) < 19 and text.isdigit() and text.isascii():
-    return int(text)  # As most are.
+    return int(text)  # Most are like this.
   text = text.strip(' \t')
   if not _NUMBER.fullmatch(text):
     raise ValueError('is not of type int64')
-  # A column of whole numbers with some missing: pandas writes it as floats.
-  # A float has too few digits for ids.
+  # pandas writes a column of whole numbers as floats if some are missing. Not
+  # by way of float(), which has too few digits for ids.
   try:
     number = decimal.Decimal(text)
-  except decimal.InvalidOperation as error:  # Of an exponent of many digits.
+  except decimal.InvalidOperation as error:  # An exponent of many digits.
     raise ValueError('is out of range for an int64') from error
   if not number:
     return 0

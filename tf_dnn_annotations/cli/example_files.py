@@ -5,22 +5,25 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations.cli import csv_files
+from tf_dnn_annotations.cli import example_ids
 from tf_dnn_annotations.cli import tfrecord_files
+from tf_dnn_annotations.cli import unreadable_examples
 
-# A CSV file is known by its name; whatever else it is, is read as TFRecord.
+# A CSV file is known by its name; any other file is read as a TFRecord.
 _DELIMITERS = {'.csv': ',', '.tsv': '\t'}
 
 
 class Record(
-  collections.namedtuple('Record', ['example', 'place', 'error', 'is_rest'])
+  collections.namedtuple('Record', ['example', 'place', 'id', 'error'])
 ):
   """One example of a file.
 
   Attributes:
     example: bytes, a serialized tf.Example; None if it cannot be read.
-    place: str, where it was found: file and line, or file and record.
-    error: None, or the ValueError that says why it cannot be read.
-    is_rest: whether all that follows in the file cannot be read either.
+    place: str, where it is: file and line, or file and record.
+    id: what identifies it, an int, a float or a str; None unless asked for, or
+      if it cannot be read.
+    error: None, or the `UnreadableExample`.
   """
 
   __slots__ = ()
@@ -33,11 +36,11 @@ def find_files(patterns):
     patterns: str, paths and globs separated by commas.
 
   Raises:
-    FileNotFoundError: nothing has such a name.
+    FileNotFoundError: there is no such file.
   """
   paths = []
   for pattern in filter(None, (item.strip() for item in patterns.split(','))):
-    # A file may have a name that would be a glob of other files.
+    # The name of a file may look like a glob.
     exists = tf.io.gfile.exists(pattern)
     found = [pattern] if exists else sorted(tf.io.gfile.glob(pattern))
     found = [path for path in found if not tf.io.gfile.isdir(path)]
@@ -57,7 +60,7 @@ def find_files(patterns):
   return paths
 
 
-def read_records(paths, csv_format, keep_bad=False):
+def read_records(paths, csv_format, keep_bad=False, id_key=None):
   """Yields the `Record`s of the files, holding few at a time in memory.
 
   A file named *.csv or *.tsv, with or without .gz, is CSV with a header; any
@@ -69,6 +72,8 @@ def read_records(paths, csv_format, keep_bad=False):
     csv_format: `csv_cells.CsvFormat`, for the CSV files.
     keep_bad: whether an example that cannot be read is yielded, with its
       `error`, in place of raising that.
+    id_key: None, or the feature or column whose one value identifies each
+      example. An example without one cannot be used.
 
   Raises:
     ValueError: a file is damaged or not what its name says, or a cell has not
@@ -76,31 +81,43 @@ def read_records(paths, csv_format, keep_bad=False):
     OSError: a file cannot be read.
   """
   for path in paths:
-    for record in _records(path, csv_format):
+    for record in _records(path, csv_format, id_key):
       if record.error is not None and not keep_bad:
         raise record.error
       yield record
 
 
-def _records(path, csv_format):
+def _records(path, csv_format, id_key):
   delimiter = _delimiter(path)
   if delimiter:
-    for row in csv_files.examples(path, delimiter, csv_format):
-      if isinstance(row, csv_files.RowError):
-        yield Record(None, f'{path}, line {row.line}', row, row.is_rest)
-      else:
-        yield Record(row[1], f'{path}, line {row[0]}', None, False)
-    return
-  for number, example in enumerate(tfrecord_files.records(path)):
-    place = f'{path}, record {number}'
-    if isinstance(example, tfrecord_files.DamagedRecordError):
-      yield Record(None, place, example, example.is_rest)
+    found = csv_files.examples(path, delimiter, csv_format, id_key)
+  else:
+    found = _examples_of_tfrecord(path, id_key)
+  for each in found:
+    if isinstance(each, unreadable_examples.UnreadableExample):
+      yield Record(None, each.place, each.id, each)
     else:
-      yield Record(example, place, None, False)
+      place, example, its_id = each
+      yield Record(example, place, its_id, None)
+
+
+def _examples_of_tfrecord(path, id_key):
+  """Yields what `csv_files.examples` does, of a TFRecord file."""
+  for each in tfrecord_files.records(path):
+    if isinstance(each, unreadable_examples.UnreadableExample):
+      yield each
+      continue
+    place, example = each
+    try:
+      its_id = id_key and example_ids.of_example(example, id_key)
+    except ValueError as error:
+      yield unreadable_examples.UnreadableExample(place, str(error))
+    else:
+      yield place, example, its_id
 
 
 def count_records(paths):
-  """Returns how many records `read_records` yields with `keep_bad`.
+  """Returns how many records `read_records` yields, the bad ones too.
 
   Raises:
     OSError: a file cannot be read.

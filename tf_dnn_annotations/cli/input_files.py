@@ -7,10 +7,9 @@ import zlib
 
 import tensorflow.compat.v1 as tf
 
-# No more of one example is read: a file of zeros takes a thousandth of its size
-# in gzip, and what has no end of line is one line. The largest example that a
-# network of dense layers reads is far below it, and a batch of a few such
-# examples still fits into memory.
+# The limit for one example: gzip compresses zeros a thousandfold, and a file
+# without line ends is one line. Examples of a network of dense layers are far
+# smaller, and a batch of a few of this size still fits into memory.
 MAX_EXAMPLE_BYTES = 64 << 20
 
 _CHUNK = 1 << 18
@@ -20,11 +19,11 @@ _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
 class DamagedError(ValueError):
-  """A gzip file that ends early, or whose data are not what was compressed."""
+  """A gzip file that ends early or whose data are damaged."""
 
 
 def is_pipe(path):
-  """Returns whether `path` is local and can be read once only."""
+  """Returns whether `path` is local and can be read only once."""
   try:
     mode = os.stat(path).st_mode
   except OSError:
@@ -36,8 +35,8 @@ def opened(path):
   """Opens a file for reading, uncompressed if it is gzipped.
 
   Args:
-    path: str, local or of any file system TensorFlow has. Pipes are read, too:
-      nothing is sought, and no size is asked.
+    path: str, local or of any file system TensorFlow has. It may be a pipe: the
+      file is neither sought in nor asked for its size.
 
   Returns:
     `io.BufferedReader`; its reads raise `DamagedError` where gzip data are
@@ -81,7 +80,7 @@ def _not_read(path, error):
 class _Bytes(io.RawIOBase):
   """The bytes of a source, uncompressed if they begin like gzip.
 
-  Memory is bounded by what is asked for at once, whatever was compressed.
+  Memory is bounded by the size of a read, whatever was compressed.
   """
 
   def __init__(self, path, source):
@@ -146,7 +145,7 @@ class _Bytes(io.RawIOBase):
     return b''
 
   def _next_member(self, rest):
-    """Begins what follows in a file of several; returns its first bytes."""
+    """Begins the next gzip member of a file; returns its first bytes."""
     # Padding of zeros may follow a member.
     rest = rest.lstrip(b'\0')
     while len(rest) < len(_GZIP_START):

@@ -10,14 +10,14 @@ from tf_dnn_annotations.text import plain_text
 
 
 def run(arguments):
-  """Prints what the model is.
+  """Prints a description of the model.
 
   Args:
     arguments: `argparse.Namespace` with `export_dir`, `trust_model` and `json`,
       bools.
 
   Raises:
-    FileNotFoundError, ValueError: it is no SavedModel with annotations.
+    FileNotFoundError, ValueError: it is not a SavedModel with annotations.
   """
   with annotated_model.AnnotatedModel(
     arguments.export_dir, arguments.trust_model
@@ -30,7 +30,7 @@ def run(arguments):
 
 
 def _json(value):
-  """Returns the JSON text of a value; stdout has all its characters."""
+  """Returns the JSON text of a value, in characters that stdout can write."""
   text = plain_text.json_text(json.dumps(value, indent=2, ensure_ascii=False))
   try:
     text.encode(sys.stdout.encoding or 'utf-8')
@@ -40,7 +40,7 @@ def _json(value):
 
 
 def _description(model):
-  """Returns what `inspect` tells, as a JSON object."""
+  """Returns the description of a model as a JSON object."""
   return {
     'kind': model.kind,
     'num_outputs': model.num_outputs,
@@ -57,7 +57,7 @@ def _description(model):
 
 
 def _report(export_dir, model):
-  """Returns what `inspect` tells, for a person."""
+  """Returns the description of a model as text."""
   if model.kind == 'classifier':
     predicts = f'one of {model.num_classes} classes'
     if model.labels:
@@ -120,7 +120,7 @@ def _features(features):
 
 
 def _also_parsed(model):
-  """Returns a line on what tf.Examples hold besides the features."""
+  """Returns a line on what is parsed of tf.Examples besides the features."""
   keys = sorted(set(model.example_features) - set(model.features))
   if not keys:
     return ''
@@ -145,8 +145,8 @@ def _values(feature):
 
 
 def _table(rows):
-  """Returns rows of str as lines with the cells below each other."""
-  # A line feed in a name is not one of the table.
+  """Returns rows of str as lines with the cells of a column aligned."""
+  # A line feed in a name must not end a line of the table.
   rows = [[plain_text.escaped(cell) for cell in row] for row in rows]
   widths = [max(map(len, cells)) for cells in zip(*rows)]
   return '\n'.join(

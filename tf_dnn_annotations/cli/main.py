@@ -1,11 +1,11 @@
 """The command line: `tf_dnn_annotations inspect` and `... attribute`.
 
 Exit codes: 0, done; 1, the SavedModel or the files cannot be used; 2, the
-command line is wrong; 130, interrupted by Ctrl-C; 128 and the number of another
-signal that asks for the end, such as 143 for SIGTERM.
+command line is wrong; 130, interrupted by Ctrl-C; 128 plus the number of
+another signal that ends the run, such as 143 for SIGTERM.
 
-Either the output has its name, and from then on no signal ends the run, or a
-run that is ended leaves no file.
+A run that is ended by a signal leaves no file. Once the output has its name, no
+signal ends the run any more.
 """
 
 import functools
@@ -20,18 +20,20 @@ from tf_dnn_annotations.cli import messages
 from tf_dnn_annotations.system import interrupts
 from tf_dnn_annotations.system import pending_file
 
-# Nothing else up here: what is loaded before `interrupts.install` cannot be
-# interrupted with an exit code of ours.
+# Nothing else is imported up here: until `interrupts.install` has run, a signal
+# does not end in one of our exit codes.
 
-# How the lines of code begin that a refusal may end with.
+# The start of the lines of code with which a refusal may end. Every other error
+# is put in one line: names in it, which the author of a model chose, may hold
+# line ends.
 _CODE = '\n    import tf_dnn_annotations'
 _OK, _BAD_DATA = 0, 1
 
 
 def run():
-  """Runs the command that `sys.argv` tells, and exits."""
+  """Runs the command in `sys.argv`, and exits."""
   messages.open_standard_files()
-  # Its own number, since the other is elsewhere while TensorFlow is loaded.
+  # A duplicate of stderr, which is redirected while TensorFlow is loaded.
   interrupts.install(functools.partial(_end, os.dup(2)))
   from absl import app
 
@@ -39,7 +41,7 @@ def run():
 
   try:
     app.run(main, flags_parser=flags.parsed)
-  except OSError as error:  # Of help or the version, for a full disk.
+  except OSError as error:  # Help or the version, on a full disk.
     messages.error(f'{messages.PROGRAM}: error: {error}')
     sys.exit(_BAD_DATA)
 
@@ -47,10 +49,10 @@ def run():
 def _end(stderr, number):
   """Cleans up after a signal, in whatever state the process is."""
   pending_file.discard_all()
-  # Over the progress bar.
+  # Overwrites the progress bar.
   start = '\r\x1b[K' if os.isatty(stderr) else ''
   by = '' if number == signal.SIGINT else f' by {signal.Signals(number).name}'
-  # Not by sys.stderr, which the main thread may hold.
+  # Not through sys.stderr, whose lock the main thread may hold.
   text = f'{start}{messages.PROGRAM}: interrupted{by}\n'
   os.write(stderr, text.encode('ascii'))
 
@@ -69,7 +71,7 @@ def main(arguments):
       _silence_tensorflow()
     _command(arguments.command)(arguments)
     interrupts.finish()
-  except Exception as error:  # One line for a person, whatever it was.
+  except Exception as error:  # Every failure is a line of its own.
     interrupts.finish()
     if arguments.debug:
       messages.error(traceback.format_exc().rstrip('\n'))
@@ -80,9 +82,9 @@ def main(arguments):
 
 
 def _command(name):
-  """Returns the function of a command's arguments that runs it."""
-  # Not sooner: it takes TensorFlow seconds to load, which help and usage errors
-  # do without.
+  """Returns the function that runs a command, of its arguments."""
+  # Imported here: TensorFlow takes seconds to load, and help and usage errors
+  # do without it.
   if name == 'inspect':
     from tf_dnn_annotations.cli import inspect_command
 
@@ -93,15 +95,15 @@ def _command(name):
 
 
 def _line(error):
-  """Returns what an exception says, in a line and in terms of the flags."""
+  """Returns the message of an exception, in a line and with flags' names."""
   from tf_dnn_annotations.cli import flags
 
   if isinstance(error, OSError) and error.strerror:
     text = f'{error.filename or ""}: {error.strerror}'.lstrip(': ')
   else:
-    # The errors of TensorFlow have a message without the graph's tracebacks.
+    # TensorFlow's errors have a `message` without the tracebacks of the graph.
     text = str(getattr(error, 'message', error))
-    if _CODE not in text:  # Lines of code are left as they are.
+    if _CODE not in text:
       text = ' '.join(text.split())
     text = flags.in_flags(text)
   if isinstance(error, (ValueError, TypeError, OSError)):
@@ -110,12 +112,12 @@ def _line(error):
 
 
 def _silence_tensorflow():
-  """Loads TensorFlow without the notes that it prints for developers."""
+  """Loads TensorFlow without the log that it prints for developers."""
   warnings.filterwarnings('ignore')
-  # 3, not 2: builds for GPUs report as errors that there is none.
+  # 3, not 2: builds for GPUs log an error where there is no GPU.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  # What TensorFlow's libraries log while they are loaded keeps to no level, and
-  # does not go through Python.
+  # TensorFlow's libraries log at any level while they are loaded, and not
+  # through Python.
   stderr = os.dup(2)
   with _temporary_file() as log:
     try:
@@ -134,5 +136,5 @@ def _silence_tensorflow():
 def _temporary_file():
   try:
     return tempfile.TemporaryFile()
-  except OSError:  # There is no room, or nowhere to write.
+  except OSError:  # No room, or no directory for temporary files.
     return open(os.devnull, 'w+b')

@@ -1,8 +1,8 @@
-"""What a run says to a person: results on stdout, notes and errors on stderr.
+"""The output of a run: results on stdout, notes and errors on stderr.
 
-Either may be closed, or a pipe whose reader has gone; that is for its reader to
-know, and no error of the run. Control characters are escaped in whatever passes
-here, so that no model writes to the terminal.
+Either may be closed, or a pipe whose reader has gone, which is not an error of
+the run. Control characters are escaped in all that is written, so that a model
+cannot act on the terminal.
 """
 
 import os
@@ -16,8 +16,8 @@ PROGRAM = 'tf_dnn_annotations'
 def open_standard_files():
   """Makes stdin, stdout and stderr exist.
 
-  Otherwise the next file that is opened, of results say, would be number 1 or
-  2, and what some library prints would get into it.
+  Otherwise the next file that is opened, perhaps the output, would be number 1
+  or 2, and would get whatever a library prints.
   """
   number = os.open(os.devnull, os.O_RDWR)
   while number <= 2:
@@ -26,47 +26,47 @@ def open_standard_files():
   for number, name in ((1, 'stdout'), (2, 'stderr')):
     if getattr(sys, name) is None:
       setattr(sys, name, open(number, 'w', encoding='utf-8', closefd=False))
-  # A label may hold what the terminal's encoding has no character for.
+  # The terminal's encoding may lack characters of a label.
   for stream in (sys.stdout, sys.stderr):
     stream.reconfigure(errors='backslashreplace')
 
 
 def show(text):
-  """Prints lines of a result, also an empty one, on stdout.
+  """Prints lines of a result, which may be empty, on stdout.
 
   Raises:
-    OSError: stdout cannot take them, as on a full disk.
+    OSError: stdout cannot be written, as on a full disk.
   """
   write(sys.stdout, plain_text.escaped_lines(text) + '\n')
 
 
 def note(text):
-  """Prints a line that the user should know, on stderr."""
-  # Over the progress bar, which is drawn again below.
+  """Prints a note of one line on stderr."""
+  # Overwrites the progress bar, which is drawn again below.
   start = '\r\x1b[K' if sys.stderr.isatty() else ''
   write(sys.stderr, f'{start}note: {plain_text.escaped(text)}\n')
 
 
 def error(text):
-  """Prints why there is no result, on stderr; lines of code stay lines."""
+  """Prints an error on stderr; lines of code stay lines."""
   write(sys.stderr, plain_text.escaped_lines(text) + '\n')
 
 
 def write(stream, text):
-  """Writes harmless text; to a stream that nobody reads, nothing.
+  """Writes text that is already harmless; nothing where nobody reads.
 
   Args:
     stream: `sys.stdout` or `sys.stderr`.
-    text: str, which is not escaped again.
+    text: str, written as it is.
 
   Raises:
-    OSError: stdout cannot take it, for another reason than that.
+    OSError: stdout cannot be written although somebody reads it.
   """
   try:
     stream.write(text)
     stream.flush()
   except OSError as problem:
-    # What is still in its buffer would be tried again as Python ends.
+    # Python would try to write the rest of the buffer again as it ends.
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)

@@ -1,4 +1,4 @@
-"""Shows how far a run is, if someone can see it."""
+"""The progress of a run, on a terminal."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from tf_dnn_annotations.cli import example_files
 
 
 class _NoProgress(object):
-  """Stands in where no progress is shown."""
+  """The progress of a run without a terminal or without tqdm."""
 
   def __enter__(self):
     return self
@@ -20,15 +20,15 @@ class _NoProgress(object):
 
 
 def over(paths):
-  """Returns a context manager with `update`: a bar, if someone can see it."""
+  """Returns a context manager with `update`: a bar if stderr is a terminal."""
   if not sys.stderr.isatty():
     return _NoProgress()
   try:
     import tqdm
   except ImportError:  # An extra.
     return _NoProgress()
-  # A pass more over the files, cheap beside the attributions, tells how long
-  # it will take; over a network it is not cheap.
+  # The total takes another pass over the files. That is cheap beside the
+  # attributions, unless the files are on a network.
   is_local = all(map(os.path.isfile, paths))
   total = example_files.count_records(paths) if is_local else None
   return tqdm.tqdm(total=total, unit=' examples', leave=False)

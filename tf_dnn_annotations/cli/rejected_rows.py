@@ -1,19 +1,18 @@
-"""The examples that a run goes on without, in a file beside its output."""
+"""The examples that a run leaves out, in a file beside its output."""
 
 import contextlib
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations.results import files
 
 
 class TooManyErrors(ValueError):
-  """More examples cannot be used than a run is to go on without."""
+  """More examples cannot be used than a run may leave out."""
 
 
 def path_for(output):
-  """Returns the path of the file for what is missing in the file `output`."""
+  """Returns the path of the file of what is missing from the file `output`."""
   for extension in sorted(files.EXTENSIONS, key=len, reverse=True):
     if output.lower().endswith(extension):
       output = output[: -len(extension)]
@@ -33,19 +32,22 @@ class RejectedRows(object):
     path: of the file.
     count: number of rows so far.
     num_rests: how many of them stand for all that follows in their file.
-    first: place of the first row and what is wrong with it; None before.
+    first: the place and the reason of the first row; None before any.
   """
 
-  def __init__(self, output, max_errors):
-    """Makes one.
+  def __init__(self, output, max_errors, id_field='row'):
+    """Opens nothing yet.
 
     Args:
       output: path of the file of attributions.
       max_errors: most rows; one more raises `TooManyErrors`.
+      id_field: the name of the field that identifies an example, as in the
+        output.
     """
     self.path = path_for(output)
     self.count, self.num_rests, self.first = 0, 0, None
     self._max_errors = max_errors
+    self._id_field = id_field
     self._files = contextlib.ExitStack()
     self._writer = None
 
@@ -60,11 +62,12 @@ class RejectedRows(object):
     if self._writer is None and tf.io.gfile.exists(self.path):
       tf.io.gfile.remove(self.path)
 
-  def add(self, row, place, reason, is_rest=False):
+  def add(self, its_id, place, reason, is_rest=False):
     """Writes a row.
 
     Args:
-      row: number of the example, as in the output.
+      its_id: what identifies the example, as in the output; None if that cannot
+        be read.
       place: str, where it is.
       reason: str, what is wrong with it.
       is_rest: whether it stands for all that follows in its file.
@@ -74,11 +77,11 @@ class RejectedRows(object):
     """
     if self._writer is None:
       self._writer = self._files.enter_context(
-        files.AttributionWriter(self.path, ['row', 'place', 'reason'], [])
+        files.RowWriter(self.path, [self._id_field, 'place', 'reason'])
       )
     if is_rest:
       reason += ' What follows in the file was not read.'
-    self._writer.write([[row, place, reason]], np.zeros([1, 0], np.float32))
+    self._writer.write([[its_id, place, reason]])
     self.count += 1
     self.num_rests += is_rest
     self.first = self.first or f'{place}: {reason}'
@@ -86,8 +89,8 @@ class RejectedRows(object):
       raise TooManyErrors(
         f'{self.count} examples cannot be used, more than --max_errors='
         f'{self._max_errors}; nothing was written but {self.path}, which says '
-        f'where and why. The first: {self.first} Raise --max_errors to go on '
-        'without them.'
+        f'where and why. The first: {self.first} Raise --max_errors to leave '
+        'out more.'
       )
 
   def check_is_not_all(self, num_examples):

@@ -6,26 +6,18 @@ import numpy as np
 
 from tf_dnn_annotations.cli import crc32c
 from tf_dnn_annotations.cli import input_files
+from tf_dnn_annotations.cli import unreadable_examples
 
-# A record is its length, the checksum of that, the data, their checksum.
+UnreadableExample = unreadable_examples.UnreadableExample
+
+# A record is its length, a checksum of the length, the data and a checksum of
+# the data.
 _HEADER = struct.Struct('<QI')
 _CHECKSUM = struct.Struct('<I')
 
-# Records whose checksums are computed together: bytes and number.
+# The most bytes and records whose checksums are computed together.
 _BLOCK_BYTES = 1 << 20
 _BLOCK_RECORDS = 1024
-
-
-class DamagedRecordError(ValueError):
-  """A record that is not what was written.
-
-  Attributes:
-    is_rest: whether what follows in the file cannot be read either.
-  """
-
-  def __init__(self, message, is_rest):
-    super().__init__(message)
-    self.is_rest = is_rest
 
 
 def records(path):
@@ -37,11 +29,11 @@ def records(path):
     path: as `input_files.opened` takes it.
 
   Yields:
-    bytes; a `DamagedRecordError` in place of a record that is damaged. Where
-    its length is, the error is the last that is yielded.
+    (place, bytes); an `UnreadableExample` in place of a damaged record. If its
+    length is damaged, the error is the last that is yielded.
 
   Raises:
-    ValueError: it is not a TFRecord file.
+    ValueError: the file is not a TFRecord file.
     OSError: it cannot be read.
   """
   count = 0
@@ -50,14 +42,15 @@ def records(path):
       checksums = crc32c.masked([data for data, _ in block])
       expected = np.array([checksum for _, checksum in block], np.uint32)
       for (data, _), is_same in zip(block, checksums == expected):
-        yield data if is_same else _damaged(path, count, False)
+        place = _place(path, count)
+        yield (place, data) if is_same else UnreadableExample(place, _DAMAGED)
         count += 1
       if error is None:
         continue
-      if isinstance(error, DamagedRecordError):
+      if isinstance(error, UnreadableExample):
         yield error
       elif count or error is not _NOT_A_HEADER:
-        yield _damaged(path, count, True)
+        yield UnreadableExample(_place(path, count), _DAMAGED, is_rest=True)
       else:
         raise ValueError(
           f'{path}: not a TFRecord file. Write tf.Examples with '
@@ -66,21 +59,20 @@ def records(path):
 
 
 def count(path):
-  """Returns how many `records` yields; most checksums are not computed."""
+  """Returns how many `records` yields; skips most of the checksums."""
   with input_files.opened(path) as file:
     return sum(
       len(block) + (error is not None) for block, error in _blocks(path, file)
     )
 
 
-def _damaged(path, number, is_rest):
-  where = f'after record {number - 1}' if number else 'at its first record'
-  return DamagedRecordError(
-    f'{path}: damaged {where}. Copy or write it again.', is_rest
-  )
+def _place(path, number):
+  return f'{path}, record {number}'
 
 
-# What is wrong with a file.
+_DAMAGED = 'damaged. Copy or write the file again.'
+
+# Why the next record cannot be read.
 _NOT_A_HEADER, _ENDS_EARLY = 'not a header', 'ends early'
 
 
@@ -119,9 +111,9 @@ def _too_large(path, number, length):
   """Returns the error of a record that is larger than the limit, or None."""
   if length <= input_files.MAX_EXAMPLE_BYTES:
     return None
-  return DamagedRecordError(
-    f'{path}, record {number}: {length:,} bytes long; the limit is '
-    f'{input_files.MAX_EXAMPLE_BYTES:,} an example. Leave it out, or write a '
-    'row to an example.',
-    True,
+  return UnreadableExample(
+    _place(path, number),
+    f'{length:,} bytes long; the limit is {input_files.MAX_EXAMPLE_BYTES:,} '
+    'per example. Leave it out, or write one row per example.',
+    is_rest=True,
   )

@@ -4,8 +4,10 @@ Source: Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks",
 ICML 2017 (arXiv 1703.01365), equation 1.
 """
 
+import functools
 import warnings
 
+from tf_dnn_annotations.annotations import column_descriptions
 from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.explainers import arguments
 from tf_dnn_annotations.explainers import bad_rows
@@ -17,6 +19,7 @@ from tf_dnn_annotations.explainers import row_chunks
 from tf_dnn_annotations.explainers import row_sums
 from tf_dnn_annotations.explainers import targets as target_ids
 from tf_dnn_annotations.integrals import memory
+from tf_dnn_annotations.results import element_names
 from tf_dnn_annotations.saved_models import annotated_model
 from tf_dnn_annotations.saved_models import example_forms
 from tf_dnn_annotations.saved_models import row_errors
@@ -56,6 +59,11 @@ class IntegratedGradients(object):
         the operations.
     """
     self.model = annotated_model.AnnotatedModel(export_dir, trust_model)
+    columns = self.model.columns
+    self._element_names = element_names.ElementNames(
+      [column.name for column in columns],
+      functools.partial(column_descriptions.element_names, columns, export_dir),
+    )
     if integrators.is_exact_affordable(self.model.network):
       # Before the first call, which may be one row that somebody waits for.
       integrators.choose(self.model, 'logits', 'exact', None, None, None)
@@ -71,6 +79,7 @@ class IntegratedGradients(object):
     num_steps=None,
     max_rows=None,
     tolerance=1e-3,
+    with_features=False,
     **unknown,
   ):
     """Returns the Integrated Gradients of each row.
@@ -119,6 +128,8 @@ class IntegratedGradients(object):
       tolerance: where 'auto' adds steps, the error at which it stops: the sum
         over all elements of the columns, relative to the sum of the row's
         absolute attributions, whatever the unit of the output.
+      with_features: whether the result has the rows' feature values too, as
+        `features`.
 
     Returns:
       `attributions.Attributions`.
@@ -198,7 +209,13 @@ class IntegratedGradients(object):
     if unknown_categories:
       unknown_categories.warn(stacklevel=2)
     convergence.warn(sums, tolerance, stacklevel=2)
-    return sums.attributions(model, is_all)
+    return sums.attributions(
+      model,
+      output,
+      is_all,
+      self._element_names,
+      model.given_features(examples) if with_features else None,
+    )
 
   def attribute_batches(self, batches, on_error='raise', **kwargs):
     """Returns an iterator over the attributions of batches of examples.

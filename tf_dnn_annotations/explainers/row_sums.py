@@ -104,12 +104,14 @@ class RowSums(object):
     )
     return (changes <= near).all(axis=1)
 
-  def attributions(self, model, is_all):
+  def attributions(self, model, output, is_all, element_names, features):
     """Returns the `Attributions` of all rows.
 
     Args:
       model: the `annotated_model.AnnotatedModel`.
+      output: 'logits' or 'probabilities'.
       is_all: whether they keep the axis of the targets.
+      element_names, features: as `Attributions` has them.
     """
     gap = self._outputs - self._baseline_outputs - self._value_sums
     errors = self._errors + np.abs(gap)
@@ -128,4 +130,17 @@ class RowSums(object):
       num_steps=self._num_steps,
       error_estimate=errors.max(axis=1, initial=0).astype(np.float32),
       feature_keys={c.name: c.feature_keys for c in model.columns},
+      kind=model.kind,
+      unit=_unit(model, output),
+      num_outputs=model.num_outputs,
+      labels=model.labels,
+      element_names=element_names,
+      features=features,
     )
+
+
+def _unit(model, output):
+  """Returns the unit of an output, None where the model does not name it."""
+  if model.kind == 'regressor':
+    return None
+  return 'probability' if output == 'probabilities' else 'log-odds'

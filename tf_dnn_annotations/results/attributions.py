@@ -1,7 +1,7 @@
 """The result of an attribution."""
 
 import dataclasses
-from typing import Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -37,6 +37,19 @@ class Attributions:
       (docs/accuracy.md). For the fixed rules the error of the steps is not
       known, and only its sum, in which errors cancel, is part of the gap.
     feature_keys: {column name: keys of the features that the column reads}.
+    kind: 'classifier' or 'regressor'.
+    unit: of every attribution, output and gap: 'log-odds' or 'probability';
+      None for a regressor, whose prediction has a unit that the model does not
+      name.
+    num_outputs: the number of outputs of the model, those that are not
+      explained included: of a classifier, the number of its classes.
+    labels: list of the classes' labels, by class id; None for a model without.
+    element_names: {column name: list of width distinct str}, a name for each
+      element of `values`, such as 'color_indicator[red]'. All results of an
+      `IntegratedGradients` share it, and its names are made when one is read.
+    features: {feature key: the n rows' values}, as given, or as parsed from
+      tf.Examples: an array [n] or [n, ...], or a list of n lists where a row
+      may have any number of values. None unless asked for by `with_features`.
   """
 
   values: Dict[str, np.ndarray]
@@ -48,6 +61,12 @@ class Attributions:
   num_steps: np.ndarray
   error_estimate: np.ndarray
   feature_keys: Mapping[str, Tuple[str, ...]]
+  kind: str
+  unit: Optional[str]
+  num_outputs: int
+  labels: Optional[List[str]]
+  element_names: Mapping[str, List[str]]
+  features: Optional[Dict[str, Sequence[Any]]] = None
 
   def per_column(self):
     """Returns the attributions summed over each column's width.

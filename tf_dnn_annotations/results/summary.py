@@ -1,4 +1,4 @@
-"""Sums up the attributions of many examples in a few numbers."""
+"""Summarizes the attributions of many examples in a few numbers."""
 
 import collections
 
@@ -8,7 +8,7 @@ from tf_dnn_annotations.text import plain_text
 
 _BAR_WIDTH = 30
 _MAX_BARS = 40
-# Of a share of the change that is not accounted for, when to say what to do.
+# A gap above this share of the change of the output is worth a remedy.
 _LARGE_GAP = 0.05
 
 
@@ -16,11 +16,12 @@ class AttributionSummary(object):
   """Running sums over results; memory does not grow with the examples.
 
   Attributes:
-    num_examples: how many examples were added.
-    largest_gap: gap of the largest magnitude; 0 before there is one.
-    row_of_largest_gap: the number of its example; None before.
-    num_by_target: `collections.Counter` of how many outputs of each target were
-      explained.
+    num_examples: the number of examples added.
+    largest_gap: the gap of the largest magnitude; 0 before any example.
+    row_of_largest_gap: what identifies its example; None before any.
+    num_by_target: `collections.Counter` of the outputs explained, by target.
+    unit: of the attributions, as `Attributions` has it; None before any
+      example.
   """
 
   def __init__(self):
@@ -28,17 +29,19 @@ class AttributionSummary(object):
     self.largest_gap = 0.0
     self.row_of_largest_gap = None
     self.num_by_target = collections.Counter()
+    self.unit = None
     self._change_of_largest_gap = 0.0
     self._num_explained = 0
     self._sums = {}
 
-  def add(self, result, numbers):
-    """Adds an `Attributions` of n examples.
+  def add(self, result, ids):
+    """Adds the attributions of n examples.
 
     Args:
-      result: the `Attributions`.
-      numbers: list of the numbers of the examples, from 0.
+      result: `Attributions`.
+      ids: list of n numbers or texts, what identifies each example.
     """
+    self.unit = result.unit
     for key, values in result.per_feature().items():
       total = np.abs(values).sum(dtype=np.float64)
       self._sums[key] = self._sums.get(key, 0.0) + total
@@ -48,7 +51,7 @@ class AttributionSummary(object):
       is_first = self.row_of_largest_gap is None
       if is_first or abs(gap[largest]) > abs(self.largest_gap):
         self.largest_gap = float(gap[largest])
-        self.row_of_largest_gap = numbers[largest[0]]
+        self.row_of_largest_gap = ids[largest[0]]
         self._change_of_largest_gap = float(
           result.outputs[largest] - result.baseline_outputs[largest]
         )
@@ -61,28 +64,27 @@ class AttributionSummary(object):
   def mean_absolute_attributions(self):
     """Returns {feature key: mean over examples and targets}, largest first.
 
-    The absolute value is taken of a feature's sum over its columns. Empty
-    where no example was added.
+    The absolute value is taken of a feature's sum over its columns. Empty if no
+    example was added.
     """
     if not self._num_explained:
       return {}
     means = {k: v / self._num_explained for k, v in self._sums.items()}
     return dict(sorted(means.items(), key=lambda item: (-item[1], item[0])))
 
-  def text(self, unit='', bar='#', remedy=''):
-    """Returns lines for a person to read.
+  def text(self, bar='#', remedy=''):
+    """Returns the summary as lines of text.
 
     Args:
-      unit: what the attributions are in, such as 'log-odds'.
       bar: the character to draw bars with.
-      remedy: what makes a gap smaller, said where it is large.
+      remedy: what makes a gap smaller, added where the largest gap is large.
     """
     means = self.mean_absolute_attributions()
     if not means:
       return 'No examples: nothing to sum up.'
     lines = [
       'Mean absolute attribution of each feature'
-      + (f', in {unit}' if unit else '')
+      + (f', in {self.unit}' if self.unit else '')
     ]
     shown = [
       (plain_text.escaped(key), mean)
@@ -93,7 +95,7 @@ class AttributionSummary(object):
     number_width = max(len(f'{mean:.4g}') for _, mean in shown)
     scale = _BAR_WIDTH / (shown[0][1] or 1.0)
     for key, mean in shown:
-      # A bar for whatever is not zero: zero is what has no influence.
+      # Only a feature without any influence has no bar.
       length = max(int(round(mean * scale)), 1 if mean > 0 else 0)
       line = f'  {key:{key_width}}  {mean:{number_width}.4g}  {bar * length}'
       lines.append(line.rstrip())
@@ -101,7 +103,8 @@ class AttributionSummary(object):
       lines.append(f'  and {len(rest)} more, {sum(rest):.4g} together')
     gap, change = abs(self.largest_gap), abs(self._change_of_largest_gap)
     lines.append(
-      f'Largest gap {gap:.2g}, in row {self.row_of_largest_gap}, whose output '
+      f'Largest gap {gap:.2g}, in row '
+      f'{plain_text.escaped(str(self.row_of_largest_gap))}, whose output '
       f"differs from its baseline's by {change:.4g}"
     )
     if remedy and gap > _LARGE_GAP * change:

@@ -171,7 +171,9 @@ def joined(features, parts):
   for key, feature in features.items():
     values = [part[key] for part in parts]
     if feature.is_sparse:
-      together[key] = [row for value in values for row in _lists(value)]
+      together[key] = [
+        row.tolist() for value in values for row in row_arrays(value)
+      ]
       continue
     if feature.shape == [None]:
       width = max(value.shape[1] for value in values)
@@ -180,9 +182,8 @@ def joined(features, parts):
   return together
 
 
-def _lists(value):
-  """Returns the values of each row of a SparseTensorValue as a list."""
-  ends = np.searchsorted(
-    value.indices[:, 0], np.arange(1, int(value.dense_shape[0]))
-  )
-  return [part.tolist() for part in np.split(value.values, ends)]
+def row_arrays(value):
+  """Returns the values of each row of a SparseTensorValue, n arrays [k]."""
+  num_rows = int(value.dense_shape[0])
+  ends = np.searchsorted(value.indices[:, 0], np.arange(1, num_rows))
+  return np.split(value.values, ends)[:num_rows]

@@ -6,6 +6,7 @@ import threading
 from tf_dnn_annotations.saved_models import feature_values
 from tf_dnn_annotations.saved_models import model_batches
 from tf_dnn_annotations.saved_models import refusals
+from tf_dnn_annotations.saved_models import saved_graphs
 from tf_dnn_annotations.saved_models import serialized_examples
 
 # The process in which a model was loaded first. TensorFlow's threads do not
@@ -21,10 +22,34 @@ def check_process(export_dir):
   _first_process = os.getpid()
 
 
+def load(export_dir, trust_model):
+  """Returns a `ModelSession` of the SavedModel in a directory.
+
+  Args:
+    export_dir: str, the SavedModel's directory.
+    trust_model: as in `saved_graphs.SavedGraph`.
+
+  Raises:
+    refusals.Refused: a newer TensorFlow wrote it.
+    trust.UntrustedModelError: it does more than compute.
+  """
+  try:
+    return ModelSession(
+      export_dir, saved_graphs.SavedGraph(export_dir, trust_model)
+    )
+  except Exception as error:
+    refusal = refusals.not_loaded(export_dir, error)
+    if refusal is None:
+      raise
+    raise refusal from error
+
+
 class ModelSession(object):
   """A session of a graph of its own, which several threads may use.
 
   Attributes:
+    export_dir: str, the SavedModel's directory.
+    meta_graph: the `MetaGraphDef` of the graph.
     graph: the `tf.Graph`.
     session: the `tf.Session`.
     num_calls: how often the model was run on rows so far.
@@ -41,9 +66,9 @@ class ModelSession(object):
       export_dir: str, the SavedModel's directory, for messages.
       saved_graph: the `saved_graphs.SavedGraph`.
     """
-    self._export_dir, self._process = export_dir, os.getpid()
+    self.export_dir, self._process = export_dir, os.getpid()
     self._saved_graph = saved_graph
-    self.graph = saved_graph.graph
+    self.graph, self.meta_graph = saved_graph.graph, saved_graph.meta_graph
     self.session = saved_graph.new_session()
     self.num_calls, self.batch_size = 0, None
     self._is_closed = False
@@ -61,7 +86,7 @@ class ModelSession(object):
     try:
       return self._run(fetches, None)
     except serialized_examples.ROW_ERRORS as error:
-      raise refusals.not_run(self._export_dir, error) from error
+      raise refusals.not_run(self.export_dir, error) from error
 
   def run(self, fetches, feed):
     """Runs the model on rows that were computed.
@@ -76,7 +101,7 @@ class ModelSession(object):
     try:
       return self._run_batches(fetches, feed)
     except serialized_examples.ROW_ERRORS as error:
-      raise refusals.not_run(self._export_dir, error) from error
+      raise refusals.not_run(self.export_dir, error) from error
 
   def run_rows(self, fetches, feed, first_row):
     """Runs the model on rows of a user; names the row at which it fails.
@@ -137,18 +162,18 @@ class ModelSession(object):
         raise self._closed() from error
       if isinstance(error, serialized_examples.ROW_ERRORS):
         raise
-      raise refusals.not_run(self._export_dir, error) from error
+      raise refusals.not_run(self.export_dir, error) from error
 
   def check_open(self):
     """Raises ValueError if it is closed, or of another process."""
     if self._process != os.getpid():
-      raise refusals.of_another_process(self._export_dir, self._process)
+      raise refusals.of_another_process(self.export_dir, self._process)
     if self._is_closed:
       raise self._closed()
 
   def _closed(self):
     return ValueError(
-      f'The model of {self._export_dir!r} is closed. Load it again, or use '
+      f'The model of {self.export_dir!r} is closed. Load it again, or use '
       'it before it is closed.'
     )
 

@@ -1,5 +1,6 @@
 """Why a SavedModel cannot be explained, and the remedy."""
 
+import contextlib
 import os
 import re
 
@@ -7,6 +8,8 @@ from google.protobuf import message
 import tensorflow.compat.v1 as tf
 from tensorflow.python.saved_model import loader_impl
 
+from tf_dnn_annotations.annotations import found_annotations
+from tf_dnn_annotations.saved_models import trust
 from tf_dnn_annotations.text import plain_text
 
 # In what TensorFlow says of graphs that are not of this version.
@@ -37,6 +40,23 @@ class Refused(ValueError):
 
   def __init__(self, text):
     super().__init__(plain_text.escaped_lines(text))
+
+
+@contextlib.contextmanager
+def explained(export_dir):
+  """Raises what loading a SavedModel raises, as an error with a remedy.
+
+  Args:
+    export_dir: str.
+  """
+  try:
+    yield
+  except (FileNotFoundError, Refused, trust.UntrustedModelError):
+    raise
+  except found_annotations.AnnotationError as error:
+    raise contradictory(export_dir, error) from error
+  except Exception as error:
+    raise unreadable(export_dir, error) from error
 
 
 def check_is_saved_model(export_dir):

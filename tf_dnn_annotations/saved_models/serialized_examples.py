@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from tf_dnn_annotations.annotations import graph_walks
 from tf_dnn_annotations.saved_models import feature_arrays
 from tf_dnn_annotations.saved_models import feature_values
+from tf_dnn_annotations.saved_models import row_errors
 
 # What a bad example raises. TensorFlow quotes bytes that it cannot parse, which
 # Python then may not be able to decode.
@@ -211,7 +212,7 @@ def parsing_spec(feature):
 
 
 def check_parse(examples):
-  """Raises `RowError` at the first of a list of bytes that is no tf.Example.
+  """Raises `RowError` at the first of a list of bytes that is not a tf.Example.
 
   For TensorFlow 1, which ends the process where its message quotes bytes that
   are not UTF-8, so that it must not see them.
@@ -219,13 +220,17 @@ def check_parse(examples):
   if not tf.__version__.startswith('1.'):
     return
   for row, example in enumerate(examples):
-    try:
-      tf.train.Example.FromString(example)
-    except message.DecodeError as error:
-      raise feature_values.RowError(
-        row,
-        'Could not parse example input' + _REMEDY,
-      ) from error
+    parsed(example, row)
+
+
+def parsed(example, row):
+  """Returns the `tf.train.Example` of bytes; raises `RowError` of their row."""
+  try:
+    return tf.train.Example.FromString(example)
+  except message.DecodeError as error:
+    raise row_errors.RowError(
+      row, 'Could not parse example input' + _REMEDY
+    ) from error
 
 
 def reason(error):
