@@ -50,7 +50,7 @@ class IntegratedGradients(object):
     Args:
       export_dir: directory of the SavedModel.
       trust_model: whether to load it even if it does more than compute, such
-        as writing files. Only for a model whose maker you trust.
+        as writing files. Set it only for a model whose author you trust.
 
     Raises:
       FileNotFoundError: there is no SavedModel in `export_dir`.
@@ -65,7 +65,7 @@ class IntegratedGradients(object):
       functools.partial(column_descriptions.element_names, columns, export_dir),
     )
     if integrators.is_exact_affordable(self.model.network):
-      # Before the first call, which may be one row that somebody waits for.
+      # Made here, so that the first call does not take longer than others.
       integrators.choose(self.model, 'logits', 'exact', None, None, None)
 
   @suggestions.takes_unknown

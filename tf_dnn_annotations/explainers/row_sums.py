@@ -10,10 +10,10 @@ from tf_dnn_annotations.results import attributions
 
 
 class RowSums(object):
-  """What is known of each row so far.
+  """The sums of n rows over their baselines: attributions, outputs, errors.
 
-  A row is begun, its attributions against each of its baselines are added, and
-  it is finished. Different rows may be worked on by different threads.
+  For each chunk of rows, `begin` is called first, then `add` once per baseline,
+  then `finish`. Different threads may work on different rows.
 
   Attributes:
     has_converged: bool [n], whether the tolerance was met for each baseline.
@@ -93,7 +93,7 @@ class RowSums(object):
     )
 
   def is_near_baseline(self):
-    """Returns bool [n], whether a row's output is about its baseline's.
+    """Returns bool [n], whether a row's output nearly is its baseline's.
 
     With many targets some are always close, so all of them must be.
     """
