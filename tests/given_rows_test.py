@@ -17,6 +17,8 @@ from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.cli import attribute_command
 from tf_dnn_annotations.cli import flags
+from tf_dnn_annotations.results import element_names
+from tf_dnn_annotations.results import files
 
 # Of the columns age, color_indicator (2), day, pair (2), tags_indicator (2).
 _NETWORK = numpy_network.Network(
@@ -197,6 +199,63 @@ class GivenRowsTest(parameterized.TestCase):
     self.assertIsNone(result.unit)
     self.assertIsNone(result.labels)
     self.assertEqual(result.num_outputs, 1)
+
+  def test_element_names_are_made_when_read_and_once(self):
+    calls = []
+
+    def names_fn():
+      calls.append(1)
+      return {'a': ['a[x]', 'a[y]'], 'b': ['b']}
+
+    names = element_names.ElementNames(['a', 'b'], names_fn)
+    self.assertEqual(list(names), ['a', 'b'])
+    self.assertLen(names, 2)
+    self.assertIn('a', list(names))
+    self.assertEmpty(calls)
+    self.assertEqual(names['a'], ['a[x]', 'a[y]'])
+    self.assertEqual(names['b'], ['b'])
+    self.assertEqual(
+      pickle.loads(pickle.dumps(names)), {'a': ['a[x]', 'a[y]'], 'b': ['b']}
+    )
+    self.assertLen(calls, 1)
+    with self.assertRaises(KeyError):
+      names['c']
+
+  @parameterized.product(
+    by=['feature', 'column', 'element'], targets=['Gentoo', 'all']
+  )
+  def test_a_file_is_written_without_the_model(self, by, targets):
+    with tfda.IntegratedGradients(self.export_dir) as ig:
+      result = ig.attribute(_serialized(), targets=targets, with_features=True)
+    result = pickle.loads(pickle.dumps(result))
+    with files.AttributionWriter('o.jsonl', result, by, 'client') as writer:
+      writer.write(result, _CLIENTS)
+    rows = self._json_rows()
+    num_targets = 3 if targets == 'all' else 1
+    self.assertEqual(
+      [row['client'] for row in rows], np.repeat(_CLIENTS, num_targets).tolist()
+    )
+    self._check_features([row['features'] for row in rows[::num_targets]])
+    ids = np.ravel(result.targets)
+    self.assertEqual([row['target'] for row in rows], [_LABELS[i] for i in ids])
+    np.testing.assert_array_equal(
+      np.float32([row['output'] for row in rows]), np.ravel(result.outputs)
+    )
+    expected = {
+      'feature': sorted(result.per_feature()),
+      'column': sorted(result.columns),
+      'element': sorted(sum(result.element_names.values(), [])),
+    }[by]
+    # Of a linear network, an attribution is the input times its weight. The
+    # columns are age, color_indicator, day, pair and tags_indicator.
+    weights = _NETWORK.layers[0][0] @ _NETWORK.layers[1][0]
+    x = np.array([-3.5, 0, 0, -1, 3, 4, 1, 0])
+    for row, target in zip(rows[-num_targets:], ids[-num_targets:]):
+      self.assertEqual(sorted(row['attributions']), expected)
+      values = list(row['attributions'].values())
+      self.assertAlmostEqual(sum(values), x @ weights[:, target], places=4)
+      if by == 'element':
+        np.testing.assert_allclose(values, x * weights[:, target], atol=1e-4)
 
   @parameterized.parameters('x.csv', 'x.tfrecord')
   def test_the_command_writes_features_as_json(self, name):

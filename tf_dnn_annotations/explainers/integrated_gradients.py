@@ -51,7 +51,7 @@ class IntegratedGradients(object):
     Args:
       export_dir: directory of the SavedModel.
       trust_model: whether to load it even if it does more than compute, such
-        as writing files. Only for a model whose maker you trust.
+        as writing files. Set it only for a model whose author you trust.
 
     Raises:
       FileNotFoundError: there is no SavedModel in `export_dir`.
@@ -62,7 +62,7 @@ class IntegratedGradients(object):
     self.model = annotated_model.AnnotatedModel(export_dir, trust_model)
     self._element_names = _element_names(self.model.columns, export_dir)
     if integrators.is_exact_affordable(self.model.network):
-      # Before the first call, which may be one row that somebody waits for.
+      # Made here, so that the first call does not take longer than others.
       integrators.choose(self.model, 'logits', 'exact', None, None, None)
 
   @suggestions.takes_unknown
@@ -125,8 +125,8 @@ class IntegratedGradients(object):
       tolerance: where 'auto' adds steps, the error at which it stops: the sum
         over all elements of the columns, relative to the sum of the row's
         absolute attributions, whatever the unit of the output.
-      with_features: whether the result also has the rows' feature values, as
-        its `features`.
+      with_features: whether the result has the rows' feature values too, as
+        `features`.
 
     Returns:
       `attributions.Attributions`.
@@ -206,9 +206,12 @@ class IntegratedGradients(object):
     if unknown_categories:
       unknown_categories.warn(stacklevel=2)
     convergence.warn(sums, tolerance, stacklevel=2)
-    features = model.given_features(examples) if with_features else None
     return sums.attributions(
-      model, is_all, output, self._element_names, features
+      model,
+      output,
+      is_all,
+      self._element_names,
+      model.given_features(examples) if with_features else None,
     )
 
   def attribute_batches(self, batches, on_error='raise', **kwargs):

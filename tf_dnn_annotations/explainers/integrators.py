@@ -1,6 +1,6 @@
-"""The ways to integrate gradients from a baseline to a row.
+"""The ways to integrate gradients from baselines to rows.
 
-What `choose` returns has two members that all callers use:
+`choose` returns an integrator. It has two members that every caller uses:
 
   rows_per_call: int, the most rows that one call should get.
   integrate(start, end, targets): returns the `PathIntegral` of the gradients
@@ -8,7 +8,7 @@ What `choose` returns has two members that all callers use:
     (`start` also of a single one, for all rows), `targets` int [n], the output
     of each row, or None for all outputs.
 
-and two for callers with several threads:
+and two for callers that have several threads:
 
   num_threads: int, how many threads should call it at once.
   rows_per_thread: int, the fewest rows that are worth a thread.
@@ -29,9 +29,9 @@ from tf_dnn_annotations.integrals import quadrature
 from tf_dnn_annotations.integrals import rounding
 from tf_dnn_annotations.integrals import rules
 
-# Rows of a chunk for the exact sum, besides what the cache allows: the fewest
-# and the most; the most and the fewest products with a weight that a chunk
-# should take, so that a thread is worth its start. Found by trial.
+# A chunk of rows for the exact sum has this many rows, within the cache, and
+# takes at most so many products with weights. Rows that take fewer products are
+# not worth a thread of their own. Found by trial.
 _EXACT_ROWS = 32, 512
 _MOST_PRODUCTS = 1 << 24
 _FEWEST_PRODUCTS = 1 << 18
@@ -51,8 +51,8 @@ def choose(model, output, method, num_steps, max_rows, tolerance):
   if method in rules.RULE_NAMES:
     if num_steps is None:
       num_steps = rules.DEFAULT_NUM_STEPS
-    nodes, weights = rules.rule(method, num_steps)
-    return FixedRule(model, output, nodes, weights, max_rows)
+    positions, weights = rules.rule(method, num_steps)
+    return FixedRule(model, output, positions, weights, max_rows)
   if method == 'exact' or is_exact_affordable(model.network):
     return ExactSum(model, output, max_rows)
   return Adaptive(
@@ -63,8 +63,8 @@ def choose(model, output, method, num_steps, max_rows, tolerance):
 def is_exact_affordable(network):
   """Returns whether 'auto' computes the exact sum.
 
-  It does while that takes no more time than adding steps may take: on networks
-  with kinks, adding steps mostly goes on to the last one.
+  It does as long as that takes no more time than adding steps may take: on
+  networks with kinks, steps are mostly added up to the last one.
   """
   if network is None:
     return False
@@ -83,7 +83,7 @@ class ExactSum(object):
     self._sum = sums[output]
     kernels = model.network.kernels
     products = sum(kernel.size for kernel in kernels) or 1
-    # A chunk fits into the cache, but is worth a call.
+    # The columns and layers of a chunk fit into the cache.
     numbers = model.width + sum(kernel.shape[0] for kernel in kernels)
     most = min(
       memory.rows_within(memory.SHARED_CACHE, numbers),
@@ -105,17 +105,17 @@ class FixedRule(object):
   # Calls of the model use all cores.
   num_threads = rows_per_thread = 1
 
-  def __init__(self, model, output, nodes, weights, max_rows):
+  def __init__(self, model, output, positions, weights, max_rows):
     self._model, self._output, self._max_rows = model, output, max_rows
-    self._nodes, self._weights = nodes, weights
+    self._positions, self._weights = positions, weights
     self.rows_per_call = max_rows or model.rows_per_call
 
   def integrate(self, start, end, targets):
     paths = _paths(
       self._model, self._output, self._max_rows, start, end, targets
     )
-    gradients = quadrature.fixed(paths, self._nodes, self._weights)
-    return path_integral.PathIntegral(gradients, len(self._nodes))
+    gradients = quadrature.fixed(paths, self._positions, self._weights)
+    return path_integral.PathIntegral(gradients, len(self._positions))
 
 
 class Adaptive(object):
@@ -163,7 +163,7 @@ def layer_of(model):
 
 
 class _Shared(object):
-  """What is computed once per model, since it takes longer than a row.
+  """Objects that are made once per model, which takes longer than one row.
 
   Attributes:
     layer: `first_layer.FirstLayer`.
@@ -177,7 +177,7 @@ class _Shared(object):
     self.exact_sums = {}
 
 
-# A model is kept by its users, not by what was computed of it.
+# Weak, since the users of a model decide how long it lives.
 _shared_by_model = weakref.WeakKeyDictionary()
 
 

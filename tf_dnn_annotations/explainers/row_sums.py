@@ -10,10 +10,10 @@ from tf_dnn_annotations.results import attributions
 
 
 class RowSums(object):
-  """What is known of each row so far.
+  """The sums of n rows over their baselines: attributions, outputs, errors.
 
-  A row is begun, its attributions against each of its baselines are added, and
-  it is finished. Different rows may be worked on by different threads.
+  For each chunk of rows, `begin` is called first, then `add` once per baseline,
+  then `finish`. Different threads may work on different rows.
 
   Attributes:
     has_converged: bool [n], whether the tolerance was met for each baseline.
@@ -93,7 +93,7 @@ class RowSums(object):
     )
 
   def is_near_baseline(self):
-    """Returns bool [n], whether a row's output is about its baseline's.
+    """Returns bool [n], whether a row's output nearly is its baseline's.
 
     With many targets some are always close, so all of them must be.
     """
@@ -104,15 +104,14 @@ class RowSums(object):
     )
     return (changes <= near).all(axis=1)
 
-  def attributions(self, model, is_all, output, element_names, features):
+  def attributions(self, model, output, is_all, element_names, features):
     """Returns the `Attributions` of all rows.
 
     Args:
       model: the `annotated_model.AnnotatedModel`.
-      is_all: whether they keep the axis of the targets.
       output: 'logits' or 'probabilities'.
-      element_names: the model's `ElementNames`.
-      features: {feature key: values of the n rows}, or None.
+      is_all: whether they keep the axis of the targets.
+      element_names, features: as `Attributions` has them.
     """
     gap = self._outputs - self._baseline_outputs - self._value_sums
     errors = self._errors + np.abs(gap)
@@ -141,7 +140,7 @@ class RowSums(object):
 
 
 def _unit(model, output):
-  """Returns the unit of an output; None where the model does not name it."""
+  """Returns the unit of an output, None where the model does not name it."""
   if model.kind == 'regressor':
     return None
   return 'probability' if output == 'probabilities' else 'log-odds'

@@ -38,7 +38,7 @@ def adaptive(paths, changes, rounding, noise, columns, tolerance, max_steps):
     paths: `quadrature.Paths`.
     changes: [n, T], F(end) - F(start).
     rounding: [n, T], how well F is known: beyond that, steps are of no use.
-    noise: [n, T], what float32 adds to attributions beside `columns.rounding`.
+    noise: [n, T], errors of float32 that `columns.rounding` does not include.
     columns: `first_layer.Columns`, which carries sums to the columns.
     tolerance: relative, positive.
     max_steps: most steps per row, but never fewer than 15.
@@ -86,7 +86,7 @@ class _Estimate(
     ],
   )
 ):
-  """What the segments of each row that is not done add up to.
+  """The sums over the segments of each row that is not done.
 
   Attributes:
     rows: int [m], those rows, in order.

@@ -1,8 +1,8 @@
-"""Keeps numpy's matrix products to the thread that asks for them.
+"""Restricts numpy's matrix products to the thread that computes them.
 
-Where several threads each compute rows of their own, a BLAS that splits every
-product among threads too makes them wait for each other: with it, exact sums
-take two to three times as long on a machine that has anything else to do.
+Where several threads each compute rows of their own, a BLAS that also splits
+every product among threads makes them wait for each other: exact sums then take
+two to three times as long on a machine that runs anything else.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import threading
 
 import numpy as np
 
-# Where numpy's wheels keep their OpenBLAS, and how they name its functions.
+# Where numpy's wheels keep their OpenBLAS, and the names of its functions.
 _LIBRARIES = (
   '../numpy.libs/*openblas*',
   '.libs/*openblas*',
@@ -29,10 +29,10 @@ _num_threads_before = None
 
 @contextlib.contextmanager
 def one():
-  """Has numpy's OpenBLAS use one thread, in all of the process, meanwhile.
+  """Makes numpy's OpenBLAS use one thread within the context.
 
-  May be entered by several threads at once: the last to leave restores the
-  number. Without effect where numpy came with another BLAS.
+  This holds for the whole process. Several threads may enter at once; the last
+  one to leave restores the number. Without effect where numpy has another BLAS.
   """
   global _users, _num_threads_before
   functions = _functions()
@@ -56,13 +56,13 @@ def one():
 
 @functools.lru_cache(maxsize=None)
 def _functions():
-  """Returns OpenBLAS's functions (get, set) of a number of threads, or None."""
+  """Returns OpenBLAS's (getter, setter) of its number of threads, or None."""
   directory = pathlib.Path(np.__file__).resolve().parent
   for pattern in _LIBRARIES:
     parent, _, name = pattern.rpartition('/')
     for path in sorted((directory / parent).glob(name)):
       try:
-        # Loaded already, by numpy: this finds the same one.
+        # numpy has loaded it already, so this returns the same library.
         library = ctypes.CDLL(str(path.resolve()))
       except OSError:
         continue

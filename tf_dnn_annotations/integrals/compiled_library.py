@@ -1,15 +1,15 @@
-"""A shared library of ours, loaded if it fits the Python side, or else not.
+"""Loads a shared library of this package if it fits the Python side.
 
-Calling one of another version would read and write memory anywhere, and loading
-one that was cut short may end the process. So both are found out before.
+Calling a library of another version would read and write memory anywhere, and
+loading one that was cut short may end the process. So both are checked before.
 """
 
 import ctypes
 import os
 import struct
 
-# Of the header of a 64-bit ELF file: the magic number and the class, from where
-# on the numbers below are, and what they are.
+# The header of a 64-bit ELF file: the magic number and the class, the offset of
+# the numbers that are read, and their types.
 _ELF64_START = b'\x7fELF\x02'
 _LITTLE_ENDIAN = b'\x01'
 _HEADER = 'QQIHHHHH'
@@ -22,17 +22,17 @@ def load(path, prefix, interface, struct_bytes):
 
   Args:
     path: str.
-    prefix: of the names of its functions, of which `<prefix>_interface` returns
-      its interface's number and `<prefix>_problem_bytes` the size of the struct
+    prefix: of the names of its functions. `<prefix>_interface` returns the
+      number of its interface, `<prefix>_problem_bytes` the size of the struct
       that it takes.
-    interface, struct_bytes: what these are to return.
+    interface, struct_bytes: the values that these must return.
 
   Returns:
     `ctypes.CDLL`.
 
   Raises:
-    FileNotFoundError: there is none.
-    OSError: it cannot be loaded or does not fit; says why, in a line.
+    FileNotFoundError: there is no such file.
+    OSError: it cannot be loaded or does not fit; the message is one line.
   """
   with open(path, 'rb') as file:
     if not _is_whole(file):
@@ -49,10 +49,10 @@ def load(path, prefix, interface, struct_bytes):
 
 
 def _is_whole(file):
-  """Returns whether all that an ELF file says it has is in it.
+  """Returns whether an ELF file contains all that its header announces.
 
-  The dynamic linker takes its word and maps what is not there; others find out
-  by themselves, so any other file is taken for whole.
+  The dynamic linker trusts the header and maps what is not there. Loaders of
+  other formats check by themselves, so any other file counts as whole.
   """
   size = os.fstat(file.fileno()).st_size
   start = file.read(64)

@@ -196,7 +196,8 @@ def _back_to_first(network, passages, sums):
       first layer's regions.
 
   Returns:
-    (full [n, units_0], at_passages [num, n]): what `Passages.sums` takes.
+    (full [n, units_0], at_passages [num, n]), the arguments of
+    `Passages.sums`.
   """
   kernel = network.kernels[0]
   at_passages = np.empty(passages.times.shape)

@@ -31,7 +31,7 @@ class FirstLayer(object):
   """
 
   def __init__(self, kernel, slices):
-    """Computes what all rows share.
+    """Prepares the way; computes the norms of the kernel's rows.
 
     Args:
       kernel: float [width of all columns, units]; None if the path is that of
@@ -110,7 +110,7 @@ class FirstLayer(object):
         values[rows, :, part] = products
 
   def sizes(self, differences):
-    """Returns what `add` returns, [n], where there is a kernel."""
+    """Returns the same sums as `add`, [n]; there must be a kernel."""
     return np.abs(differences) @ self._norms
 
 
@@ -118,7 +118,7 @@ class Columns(object):
   """The columns of n rows, as a path to them is integrated."""
 
   def __init__(self, first_layer, differences, start, end):
-    """Takes what lies between columns and path.
+    """Takes the columns and the paths of n rows.
 
     Args:
       first_layer: `FirstLayer`.
@@ -151,7 +151,7 @@ class Columns(object):
     return results
 
   def rounding(self, rows, integrals, absolute_sums):
-    """Returns all that float32 adds to attributions, float64 [m, T].
+    """Returns the errors of attributions due to float32, float64 [m, T].
 
     Args:
       rows: int [m].
@@ -215,7 +215,7 @@ def _is_sparse(differences):
 
 
 def _few_entries(part, differences):
-  """Returns (rows, entries) of what is not zero; Nones unless it is sparse."""
+  """Returns (rows, entries) of nonzero values; Nones unless they are few."""
   if part.stop - part.start < _WIDE or not _is_sparse(
     differences[:_FIRST_ROWS, part]
   ):

@@ -48,7 +48,7 @@ def cost_in_steps(network):
   """Returns about how many steps take as much time as the exact sum.
 
   A step is a gradient of the network at one point, which takes two
-  multiplications by each kernel, of float32 numbers in large products. With
+  multiplications by each kernel, in large float32 products. With
   `path_sweep` a passage of a unit through a kink takes a product with half of
   the rows of each kernel further above, each multiplication four times as long
   as in a step; with numpy a passage takes about as long as a step. Found by

@@ -18,8 +18,9 @@ class PackedLayers(object):
       whose slope is that right of it.
     slopes: float64, those of all layers' pieces, one layer after the other.
     span: the least distance of two kinks of an activation, or infinity.
-    matrices: float64, what `aligned` makes of each layer's kernel, bias, and
-      norms of the kernel's columns times the largest slope below.
+    matrices: float64, each layer's kernel, bias, and norms of the kernel's
+      columns times the largest slope below, one after the other, as `aligned`
+      returns them.
     units_above: list of the number of units of each layer but the first, which
       comes with the paths.
     units_first: the number of units of the first layer, None if it is the only
@@ -45,7 +46,7 @@ class PackedLayers(object):
     )
     kinks, slopes, kink_slopes = zip(*activations)
     self.num_kinks = np.array([len(each) for each in kinks], np.int64)
-    # C takes the address also of an array that it does not read.
+    # Not empty, since C gets the address of it.
     self.kinks = np.array(list(itertools.chain(*kinks)) or [0.0])
     self.slopes = np.array(list(itertools.chain(*slopes)), np.float64)
     self.kink_sides = np.array(

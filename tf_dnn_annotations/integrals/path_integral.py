@@ -1,4 +1,4 @@
-"""The integral of a gradient over straight paths, whatever computed it.
+"""The integral of a gradient over straight paths, by whatever method.
 
 Everything that integrates has a method `integrate(start, end, targets)` that
 returns a `PathIntegral`.
@@ -33,7 +33,7 @@ class PathIntegral(
     has_converged: bool [n], whether the tolerance was met.
     is_limited: bool [n], whether it was missed because of rounding alone.
     noise: float64 [n, T], how strongly the integral reacts to rounding of the
-      path; None where `rounding.of_path` for smooth activations says it.
+      path; None if that is `rounding.of_path` for smooth activations.
   """
 
   __slots__ = ()

@@ -3,9 +3,8 @@
  * A row's path z(a) = start + a (end - start), a in [0, 1], runs through the
  * pre-activations z of the first hidden layer. All pre-activations above are
  * piecewise linear in a; their slopes in a are called speeds here. The sweep
- * goes from one passage of a unit through a kink of its activation to the
- * next. Say that unit j of layer l passes, and that its activation's slope
- * changes by c:
+ * goes from one passage of a unit through a kink of its activation to the next.
+ * Let unit j of layer l pass, and let its activation's slope change by c:
  *
  *   u      = the change of each layer above for a change of j's output:
  *            row j of the kernel, then, layer by layer, the slopes of the
@@ -18,21 +17,22 @@
  * The integral up to now of the gradient with respect to j's pre-activation is
  * closed[j] + (slope of j) * (that of the gradient with respect to j's output):
  * while the slope is constant the latter grows by itself, and when it changes
- * `closed` makes up for it. So one vector u does for the way there and for the
- * way back, and nothing is kept for each region.
+ * `closed` makes up for it. So one vector u serves both the forward and the
+ * backward pass, and nothing is stored per region.
  *
- * A unit may rest on a kink along a stretch: one of a layer above does where
- * all below it is off and its bias is zero. Its slope is then that of the kink
- * itself, the one left or right of it. Rounding would have such a unit creep to
- * either side, so kinks are shifted a little, by more than rounding and away
- * from the side that counts: see set_kinks.
+ * A unit may rest on a kink along a stretch of the path: a unit of a layer
+ * above does where all units below it are off and its bias is zero. Its slope
+ * is then that of the kink itself, which is the slope left or right of it.
+ * Rounding would move such a unit to either side, so kinks are shifted a
+ * little, by more than rounding and away from the side that counts: see
+ * set_kinks.
  *
  * The top layer has no passages. For logits it is the last hidden layer: a
  * region in which its pre-activations are linear needs only the time that each
- * unit spends above its kinks. For other outputs it is the logits, see Output.
+ * unit spends above its kinks. For other outputs it is the logits: see Output.
  *
- * Plain C with vector extensions of GCC and Clang, no Python.h: path_sweep.py
- * checks what comes in and calls it by ctypes.
+ * Plain C with vector extensions of GCC and Clang, without Python.h:
+ * path_sweep.py checks the arguments and calls it by ctypes.
  */
 
 #include <float.h>
@@ -41,8 +41,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* To be raised, here and in path_sweep.py, with every change of what the two
- * give each other. */
+/* To be raised, here and in path_sweep.py, with every change of the interface
+ * between the two. */
 #ifndef INTERFACE
 #define INTERFACE 2
 #endif
@@ -52,41 +52,41 @@
 /* A time after the end of every path. */
 #define NEVER 2.0
 
-/* Rounding of pre-activations, as a share of what they may be: a hundred
+/* Rounding of pre-activations, as a share of their size: a hundred
  * roundings. */
 #define ROUNDING 0x1p-47
 
-/* Numbers in the widest vector, 64 bytes; to this all arrays are filled up. */
+/* Numbers in the widest vector, 64 bytes, to which all arrays are padded. */
 #define WIDEST 8
 #define PADDED(size) (((size) + WIDEST - 1) & ~(int64_t)(WIDEST - 1))
 
-/* What the sweep does. */
+/* The modes of the sweep. */
 enum Output {
   /* Integrates logits. */
   LOGITS = 0,
-  /* Notes the logits at the ends of each region. */
+  /* Records the logits at the ends of each region. */
   RECORD = 1,
   /* Integrates an output whose integrated gradient with respect to the logits
-   * is given for each region that RECORD noted. */
+   * is given for each region that RECORD found. */
   REPLAY = 2,
 };
 
 typedef struct {
   int64_t output;
   int64_t num_rows;
-  /* From one row's start to the next, 0 if all have one. */
+  /* From one row's start to the next; 0 if all rows share one. */
   int64_t start_stride;
   int64_t num_layers;
   int64_t num_targets;
   /* Of each layer, the top one included. */
   const int64_t *units, *num_kinks;
-  /* Of one layer after the other: kinks, which rise; for each 1 if the slope on
-   * it is the one left of it, -1 if it is the one right of it; and one slope
-   * more than kinks. */
+  /* Of one layer after the other: kinks, in rising order; for each kink 1 if
+   * the slope on it is the one left of it, -1 if it is the one right of it; and
+   * one slope more than kinks. */
   const double *kinks, *kink_sides, *piece_slopes;
   /* Of each layer but the top: kernel [units, PADDED(next units)], bias
-   * [PADDED(next units)], and reach [PADDED(next units)], the norms of what
-   * leads to each unit. */
+   * [PADDED(next units)], and reach [PADDED(next units)], the norms of the
+   * weights that lead to each unit, times the largest slope below. */
   const double *layers;
   /* LOGITS: d logit / d output of the top layer. One target: [classes,
    * PADDED(units)]. More: [PADDED(units)] of ones, then [units,
@@ -95,13 +95,13 @@ typedef struct {
   /* [num_rows], a row of `weights` each; NULL for the first. */
   const int64_t *targets;
   /* RECORD: [capacity, 2, units] and [capacity], the logits at both ends and
-   * the length of each region, one row's after the other's. What is beyond the
-   * capacity is counted, but not noted. */
+   * the length of each region, one row after the other. Regions beyond the
+   * capacity are counted, but not recorded. */
   int64_t capacity;
   double *ends, *steps;
   /* REPLAY: [capacity, PADDED(units)]. */
   const double *region_weights;
-  /* NULL, or [num_rows, num_targets], what rounding.of_path is. */
+  /* NULL, or [num_rows, num_targets], as rounding.of_path defines it. */
   double *noise;
   /* The least distance of two kinks of an activation. */
   double span;
@@ -114,10 +114,10 @@ typedef struct {
    * the activations, the kinks below and above, the times of the next
    * passages, and space for factors of a product. */
   double *z, *speed, *slopes, *low, *high, *times, *factors;
-  /* [num_kinks, width]: where each unit's kinks are taken to be. */
+  /* [num_kinks, width]: the shifted kinks of each unit. */
   double *shifted;
-  /* [NUM_EVENTS, width]: u of each event, if it is no row of a kernel; of the
-   * top layer [NUM_PRODUCTS, width]. */
+  /* [NUM_EVENTS, width]: u of each event, unless it is a row of a kernel; of
+   * the top layer [NUM_PRODUCTS, width]. */
   double *u;
   /* [width, targets] */
   double *closed;
@@ -135,22 +135,22 @@ typedef struct {
   int64_t *ends;
 } Passages;
 
-/* How many are sorted by counting: found by trial. */
-#define PASSAGES_A_PART 64
+/* The number of passages that are sorted by counting: found by trial. */
+#define PASSAGES_PER_PART 64
 
 /* A passage that the layers below the top one have seen. */
 typedef struct {
   int64_t layer, unit;
-  /* The path's part before it, since the event before. */
+  /* The part of the path between the previous event and this one. */
   double step;
-  /* By how much the slope of the unit's activation changes, and that times the
-   * unit's speed. */
+  /* The change of the slope of the unit's activation, and that times the unit's
+   * speed. */
   double jump, change;
 } Event;
 
-/* The top layer has no say in when units pass, so that it may see several
- * events at once. The kernel below it, of many units the most that is read, is
- * then read once for NUM_PRODUCTS of them. */
+/* The top layer does not influence when units pass, so it may process several
+ * events at once. The kernel below it, which is most of what is read where
+ * there are many units, is then read once for NUM_PRODUCTS of them. */
 #define NUM_EVENTS 16
 #define NUM_PRODUCTS 4
 
@@ -163,25 +163,26 @@ typedef struct {
   const double **u;
   /* [NUM_PRODUCTS, width] of the layer below the top one: slopes times u. */
   double *factors;
-  /* num_targets, filled up if there is more than one. */
+  /* num_targets, padded if there is more than one. */
   int64_t targets;
-  /* Of the top layer: times weights for LOGITS of one target, just times for
-   * more; [width, targets] for REPLAY. */
+  /* Of the top layer: times multiplied by weights for LOGITS of one target,
+   * times alone for several; [width, targets] for REPLAY. */
   double *sums;
   double *gradient;
   /* The number of regions of all rows so far. */
   int64_t num_regions;
 } Workspace;
 
-/* When a unit passes the kink that it moves to. */
+/* Returns when a unit passes the kink that it moves to. */
 INLINE double passage(double low, double high, double z, double speed,
                       double since) {
   const double ahead = ((speed > 0 ? high : low) - z) / speed;
-  /* Not a number, of broken weights, is never. */
+  /* NaN, which comes from broken weights, is never. */
   return speed != 0 && ahead < NEVER ? since + (ahead > 0 ? ahead : 0) : NEVER;
 }
 
-/* A continuous function, zero at zero. */
+/* Returns the layer's activation, a continuous function that is zero at
+ * zero. */
 INLINE double activation(const Layer *layer, double z) {
   double value = layer->piece_slopes[0] * z;
   for (int64_t i = 0; i < layer->num_kinks; i++) {
@@ -213,14 +214,14 @@ INLINE void set_slope(Layer *layer, int64_t unit, double slope) {
   layer->slopes[unit] = slope;
 }
 
-/* The body for each set of instructions that the processor may have. */
+/* The body, for each instruction set that the processor may have. */
 #define VECTOR_BYTES 16
 #define FN(name) name##_16
 #include "path_sweep_body.h"
 #undef VECTOR_BYTES
 #undef FN
 
-/* Clang knows no such pragma. */
+/* Clang does not have this pragma. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define HAS_WIDER_VECTORS 1
 
@@ -245,7 +246,8 @@ INLINE void set_slope(Layer *layer, int64_t unit, double slope) {
 
 int path_sweep_interface(void) { return INTERFACE; }
 
-/* That it is what path_sweep.py takes it for, also if nobody raised the above. */
+/* Lets path_sweep.py notice another struct although INTERFACE was not
+ * raised. */
 int path_sweep_problem_bytes(void) { return sizeof(Problem); }
 
 /* Returns the bytes of the widest vectors that the processor has. */
@@ -261,8 +263,8 @@ int path_sweep_vector_bytes(void) {
   return 16;
 }
 
-/* Returns `count` things of `size` bytes at `*at`, and moves that on. With
- * NULL there, it moves on alike, so that what is needed can be counted. */
+/* Returns the place of `count` items of `size` bytes at `*at`, and advances
+ * that. Starting from NULL, this counts the bytes that are needed. */
 static void *take(char **at, int64_t count, int64_t size) {
   char *result = *at;
   *at += (count * size + 63) & ~(int64_t)63;
@@ -314,14 +316,15 @@ static int64_t lay_out(const Problem *problem, Workspace *space,
     layer->on = take(&at, width, sizeof(int32_t));
     layer->place = take(&at, width, sizeof(int32_t));
   }
-  /* One more: what is no passage is written before it is dropped. */
+  /* One more, since units that do not pass are written before they are
+   * dropped. */
   const int64_t most = PADDED(layers[0].units * layers[0].num_kinks + 1);
   space->passages.times = take(&at, most, sizeof(double));
   space->passages.spare = take(&at, most, sizeof(double));
   space->passages.units = take(&at, most, sizeof(int32_t));
   space->passages.spare_units = take(&at, most, sizeof(int32_t));
   space->passages.ends =
-      take(&at, most / PASSAGES_A_PART + 2, sizeof(int64_t));
+      take(&at, most / PASSAGES_PER_PART + 2, sizeof(int64_t));
   space->sums = take(&at, layers[num - 1].width * targets, sizeof(double));
   space->gradient = take(&at, targets, sizeof(double));
   space->u = take(&at, NUM_EVENTS * num, sizeof(double *));
@@ -334,15 +337,15 @@ static int64_t lay_out(const Problem *problem, Workspace *space,
 /* Integrates the gradients of all rows.
  *
  * Args:
- *   problem: what to do, see Problem.
+ *   problem: the network and the mode, see Problem.
  *   start, end: [1 or num_rows, units] and [num_rows, units], the first
  *     layer's pre-activations at both ends of the paths.
  *   vector_bytes: at most what path_sweep_vector_bytes returns.
  *   integrals: [num_rows, num_targets, units], with respect to the first
  *     layer's pre-activations; not touched by RECORD.
- *   num_regions: [num_rows], the regions of each row longer than nothing.
+ *   num_regions: [num_rows], the number of regions of positive length.
  *
- * Returns 0, or 1 if there is no memory.
+ * Returns 0, or 1 if there is not enough memory.
  */
 int path_sweep_integrate(const Problem *problem, const double *start,
                          const double *end, int vector_bytes,

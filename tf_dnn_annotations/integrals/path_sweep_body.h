@@ -1,8 +1,8 @@
 /* The part of path_sweep.c that is compiled for vectors of VECTOR_BYTES, once
- * for each set of instructions. FN(name) is the name of a function there.
+ * for each instruction set. FN(name) is the name of a function for it.
  *
- * Arrays are aligned to the widest vectors and filled up with zeros to whole
- * ones: a unit of the filling has no kernel, does not move and passes nothing.
+ * Arrays are aligned to the widest vectors and padded with zeros to whole ones:
+ * a unit of the padding has a kernel of zeros, does not move and passes no kink.
  */
 
 typedef double FN(Vector) __attribute__((vector_size(VECTOR_BYTES), may_alias));
@@ -16,7 +16,7 @@ INLINE double FN(dot)(const double *a, const double *b, int64_t size) {
   VECTOR even = {0}, odd = {0};
   double sum = 0, other = 0;
   int64_t i = 0;
-  /* Sums that do not wait for each other. */
+  /* Two sums, so that they do not wait for each other. */
   for (; i + 2 <= size / LANES; i += 2) {
     even += x[i] * y[i];
     odd += x[i + 1] * y[i + 1];
@@ -91,8 +91,8 @@ INLINE void FN(add_product)(double *to, const double *factors,
   }
 }
 
-/* The same for NUM_PRODUCTS at once, with factors[rows[i]]: to [NUM_PRODUCTS,
- * size], factors [NUM_PRODUCTS, stride]. */
+/* The same for NUM_PRODUCTS products at once, with factors[rows[i]]: to
+ * [NUM_PRODUCTS, size], factors [NUM_PRODUCTS, stride]. */
 INLINE void FN(add_products)(double *to, const double *factors, int64_t stride,
                              const int32_t *rows, int64_t num_rows,
                              const double *matrix, int64_t size) {
@@ -131,7 +131,7 @@ INLINE void FN(add_targets)(double *to, const double *factors,
     FN(add_product)(to, factors, NULL, units, matrix, targets);
 }
 
-/* to = the change of the next layer for a change `from` of a layer. */
+/* to = the change of the next layer that a change `from` of a layer causes. */
 INLINE void FN(push)(double *to, const Layer *layer, const double *from) {
   double *factors = layer->factors;
   for (int64_t i = 0; i < layer->num_on; i++)
@@ -141,7 +141,7 @@ INLINE void FN(push)(double *to, const Layer *layer, const double *from) {
                   layer->next_width);
 }
 
-/* Finds u of the top layer for the events that need a product for that. */
+/* Computes u of the top layer for the events that need a product for it. */
 INLINE void FN(push_all)(Workspace *space, const Layer *layer, Layer *last) {
   /* A unit that is off now may have been on at an event. */
   int32_t off[NUM_EVENTS];
@@ -164,7 +164,7 @@ INLINE void FN(push_all)(Workspace *space, const Layer *layer, Layer *last) {
                    layer->kernel, size);
 }
 
-/* How long a row's path is, and how far from zero its farther end is: squares. */
+/* Squares of the length of a row's path and of the norm of its farther end. */
 typedef struct {
   double moved, size;
 } FN(Lengths);
@@ -179,8 +179,8 @@ INLINE FN(Lengths) FN(lengths)(const Layer *first) {
   return lengths;
 }
 
-/* Returns how much of the rounding of a path its integral feels, as
- * rounding.of_path has it. */
+/* Returns how strongly an integral reacts to rounding of its path, as
+ * rounding.of_path does. */
 INLINE double FN(path_noise)(const Problem *problem, const Layer *first,
                              FN(Lengths) lengths) {
   const double units = (double)first->units;
@@ -192,7 +192,7 @@ INLINE double FN(path_noise)(const Problem *problem, const Layer *first,
   return least > 0 ? 1 + sqrt(2 * lengths.size * (double)turning / least) : 1;
 }
 
-/* Shifts the kinks of the first layer, which is given without rounding. */
+/* Shifts the kinks of the first layer, whose values are given exactly. */
 INLINE void FN(set_first_kinks)(Layer *layer) {
   for (int64_t i = 0; i < layer->num_kinks; i++) {
     const double kink = layer->kinks[i];
@@ -203,9 +203,10 @@ INLINE void FN(set_first_kinks)(Layer *layer) {
   }
 }
 
-/* Shifts the kinks of the others by what rounding may move them: a share of the
- * norm of what leads to a unit times that of the layer below. Above the first
- * layer the latter is as for weights at random; it need not be exact. */
+/* Shifts the kinks of the other layers by as much as rounding may move a unit:
+ * a share of the norm of the weights that lead to it times that of the layer
+ * below. Above the first layer the latter is estimated as for random weights;
+ * it need not be exact. */
 INLINE void FN(set_kinks)(const Problem *problem, Workspace *space,
                           double norm) {
   for (int64_t l = 1; l < problem->num_layers; l++) {
@@ -226,8 +227,8 @@ INLINE void FN(set_kinks)(const Problem *problem, Workspace *space,
   }
 }
 
-/* Which piece of its activation each unit sets out on: of a unit on a kink,
- * the one that it moves to, or if it rests, the one that counts there. */
+/* Sets the piece of its activation on which each unit starts: for a unit on a
+ * kink the one that it moves to, or if it rests, the one that counts there. */
 INLINE void FN(set_out)(const Workspace *space, Layer *layer) {
   const int is_first = layer == space->layers;
   layer->num_on = 0;
@@ -261,7 +262,7 @@ INLINE double FN(least)(const double *values, int64_t size) {
   return result;
 }
 
-/* When each unit of a layer passes its next kink, at the present speeds. */
+/* Sets when each unit of a layer passes its next kink at its current speed. */
 INLINE void FN(set_times)(Layer *layer) {
   const double *restrict speed = layer->speed, *restrict z = layer->z;
   const double *restrict low = layer->low, *restrict high = layer->high;
@@ -273,11 +274,11 @@ INLINE void FN(set_times)(Layer *layer) {
   layer->next = FN(least)(times, size);
 }
 
-/* Finds when units of the first layer pass kinks; returns how often. */
+/* Finds when units of the first layer pass kinks; returns how many times. */
 INLINE int64_t FN(find_passages)(const Layer *layer, Passages *passages) {
   const double *restrict z = layer->z, *restrict speed = layer->speed;
   double *restrict times = layer->times;
-  /* Before they are sorted, there is space. */
+  /* The spare arrays are free until passages are sorted. */
   int32_t *restrict is_passed = passages->spare_units;
   const int64_t size = PADDED(layer->units);
   int64_t num = 0;
@@ -298,9 +299,9 @@ INLINE int64_t FN(find_passages)(const Layer *layer, Passages *passages) {
 
 /* Sorts passages by their times. */
 INLINE void FN(sort)(Passages *passages, int64_t num) {
-  /* Into equal parts of the path, and in each by counting what comes before:
-   * that takes whole vectors, and less time than a sort that branches. */
-  const int64_t num_parts = num / PASSAGES_A_PART + 1;
+  /* Into equal parts of the path, and in each by counting the passages before:
+   * that uses whole vectors and takes less time than a sort that branches. */
+  const int64_t num_parts = num / PASSAGES_PER_PART + 1;
   double *restrict times = passages->times, *restrict spare = passages->spare;
   int32_t *restrict units = passages->units;
   int32_t *restrict spare_units = passages->spare_units;
@@ -310,7 +311,7 @@ INLINE void FN(sort)(Passages *passages, int64_t num) {
     ends[(int64_t)(times[i] * num_parts) + 1]++;
   for (int64_t p = 1; p <= num_parts; p++) ends[p] += ends[p - 1];
   for (int64_t i = 0; i < num; i++) {
-    /* What is the start of each part becomes its end. */
+    /* The start of each part becomes its end. */
     const int64_t place = ends[(int64_t)(times[i] * num_parts)]++;
     spare[place] = times[i];
     spare_units[place] = units[i];
@@ -328,9 +329,9 @@ INLINE void FN(sort)(Passages *passages, int64_t num) {
   }
 }
 
-/* Adds to the time that each unit of the top layer was on, which is the
- * integral of its activation's slope, times its weight. Its z are taken from
- * the first kink. */
+/* Adds the time that each unit of the top layer was on, which is the integral
+ * of its activation's slope, times its weight. z is relative to the first
+ * kink. */
 INLINE void FN(add_times_on)(const Layer *layer, double step,
                              const double *weights, double *sums) {
   const double *restrict z = layer->z, *restrict speed = layer->speed;
@@ -345,7 +346,7 @@ INLINE void FN(add_times_on)(const Layer *layer, double step,
     const double *restrict kink = layer->shifted + i * layer->width;
     const double jump = layer->piece_slopes[i + 1] - layer->piece_slopes[i];
     for (int64_t k = 0; k < size; k++) {
-      /* The time above the kink: all or nothing for a unit that rests. */
+      /* The time above the kink: all of it or none for a unit that rests. */
       const double moved = speed[k] * step;
       double above = z[k] + (moved > 0 ? moved : 0);
       if (i) above -= kink[k] - first[k];
@@ -357,7 +358,7 @@ INLINE void FN(add_times_on)(const Layer *layer, double step,
   }
 }
 
-/* Takes the top layer a step along, which is a region of the layers below. */
+/* Moves the top layer by a step, which is a region of the layers below. */
 INLINE void FN(advance)(const Problem *problem, Workspace *space, double step,
                         const double *weights) {
   Layer *top = &space->layers[problem->num_layers - 1];
@@ -367,7 +368,7 @@ INLINE void FN(advance)(const Problem *problem, Workspace *space, double step,
   if (problem->output == LOGITS) {
     FN(add_times_on)(top, step, weights, space->sums);
   } else if (region >= problem->capacity) {
-    /* Counted alone. */
+    /* Only counted. */
   } else if (problem->output == REPLAY) {
     FN(add)(space->sums, 1, problem->region_weights + region * top->width,
             top->width);
@@ -380,7 +381,7 @@ INLINE void FN(advance)(const Problem *problem, Workspace *space, double step,
   if (ends) memcpy(ends + units, top->z, size);
 }
 
-/* Puts all layers at the start of a path. */
+/* Sets all layers to the start of a path. */
 INLINE void FN(begin)(const Problem *problem, Workspace *space) {
   const int64_t top = problem->num_layers - 1, targets = space->targets;
   for (int64_t l = 0; l < top; l++) {
@@ -403,7 +404,7 @@ INLINE void FN(begin)(const Problem *problem, Workspace *space) {
   memset(space->sums, 0, (size_t)(last->width * targets) * sizeof(double));
 }
 
-/* Shows the top layer the events that it has not seen. */
+/* Applies the pending events to the top layer. */
 INLINE void FN(catch_up)(const Problem *problem, Workspace *space,
                          const double *weights) {
   const int64_t top = problem->num_layers - 1, targets = space->targets;
@@ -439,8 +440,8 @@ INLINE void FN(catch_up)(const Problem *problem, Workspace *space,
   space->num_events = space->num_products = 0;
 }
 
-/* Has a unit pass a kink, as path_sweep.c has it: at `now`, a `step` after the
- * event before. */
+/* Makes a unit pass a kink, as path_sweep.c describes, at `now`, a `step` after
+ * the previous event. */
 INLINE void FN(pass)(const Problem *problem, Workspace *space, int64_t l,
                      int64_t unit, double now, double step,
                      const double *weights) {
@@ -485,13 +486,13 @@ INLINE void FN(pass)(const Problem *problem, Workspace *space, int64_t l,
                                  layer->z[unit], speed, layer->since);
     layer->next = FN(least)(layer->times, layer->width);
   }
-  /* Events wait for products alone. */
+  /* Events are pending only as long as there is a product to wait for. */
   if (space->num_products == 0 || space->num_products == NUM_PRODUCTS ||
       space->num_events == NUM_EVENTS)
     FN(catch_up)(problem, space, weights);
 }
 
-/* Takes one row along its path. */
+/* Follows the path of one row. */
 INLINE void FN(sweep)(const Problem *problem, Workspace *space,
                       const double *weights) {
   Layer *layers = space->layers;
@@ -509,7 +510,7 @@ INLINE void FN(sweep)(const Problem *problem, Workspace *space,
       next = layers[i].next;
       l = i;
     }
-    /* Rounding may put a passage before the one just done. */
+    /* Rounding may put a passage before the previous one. */
     const double step = next > now ? next - now : 0;
     now = next > now ? next : now;
     if (l) {

@@ -27,20 +27,20 @@ class Activation(
   Attributes:
     kinks: tuple of floats, rising.
     slopes: tuple of floats, one more than kinks: left of, between, right of.
-    kink_slopes: tuple of floats, the slope on each kink, that left or right of
-      it. It counts for a unit that rests there. Ours are TensorFlow's: 0 on
-      both kinks of ReLU6, and the left one of others.
+    kink_slopes: tuple of floats, the slope on each kink, which is that left or
+      right of it. It counts for a unit that rests there. It is TensorFlow's: 0
+      on both kinks of ReLU6, and the left one for the others.
   """
 
   __slots__ = ()
 
   def __call__(self, z, out=None):
-    """Returns the function of an array, which may be `out` if it is ReLU's."""
+    """Returns the function of an array; `out` is used by ReLU, and may be z."""
     if self == RELU:
       return np.maximum(z, 0, out=out)
     result = self.slopes[0] * z
     for kink, jump, _ in self.jumps:
-      # What the change of slope at the kink adds beyond it, and at zero.
+      # The change of slope counts beyond the kink. The value is zero at zero.
       result = result + jump * (np.maximum(z - kink, 0) - max(-kink, 0.0))
     return result
 
@@ -49,8 +49,8 @@ class Activation(
     """List of (kink, by how much the slope rises there, side).
 
     The side is 1 if the slope on the kink is that left of it, -1 if it is that
-    right of it: a unit as good as on a kink that is shifted to that side by
-    more than rounding has the slope that counts.
+    right of it. If the kink is shifted to that side by more than rounding, a
+    unit that rests on it has the slope that counts.
     """
     return [
       (kink, after - before, 1 if on == before else -1)
@@ -74,14 +74,15 @@ class Activation(
 
     Args:
       low, high: of the same shape.
-      rounding: of a shape that fits; units that do not move, and are as near to
-        a kink, rest on it.
+      rounding: of a shape that fits; units that do not move and are this near
+        to a kink rest on it.
     """
     length = high - low
     np.abs(length, out=length)
     upper = np.maximum(low, high)
     if self == RELU:
-      # As below, in place: new arrays cost more than what is done in them.
+      # As below, in place: allocating arrays would cost more than computing
+      # them.
       upper -= rounding
       with np.errstate(divide='ignore', invalid='ignore'):
         np.divide(upper, length, out=upper)
@@ -91,8 +92,8 @@ class Activation(
     result = np.full_like(upper, self.slopes[0])
     with np.errstate(divide='ignore', invalid='ignore'):
       for kink, jump, side in self.jumps:
-        # The share of the segment on the side that does not count on the kink;
-        # fmax takes the 0 / 0 of a unit that rests there for 0.
+        # The share of the segment on the side that does not count on the kink.
+        # fmax turns the 0 / 0 of a unit that rests there into 0.
         shifted = kink + side * rounding
         beyond = upper - shifted if side > 0 else shifted - lower
         share = np.fmin(np.fmax(beyond / length, 0), 1)
@@ -119,7 +120,7 @@ class Network(
   biases[i]; the last z is the logits.
 
   Attributes:
-    activations: tuple of `Activation`, one a hidden layer.
+    activations: tuple of `Activation`, one per hidden layer.
     kernels: tuple of float arrays [units_i, units_{i+1}].
     biases: tuple of float arrays [units_{i+1}].
   """
@@ -146,16 +147,16 @@ class Network(
     )
 
   def sizes(self, start, end):
-    """Returns about how large what leads to a unit is on the way.
+    """Returns about how large the terms of each pre-activation are on a path.
 
     The norm of a unit's weights times that of the layer below, which above the
-    first layer is taken as for weights at random.
+    first layer is estimated as for random weights.
 
     Args:
       start, end: [n, units_0], of the first layer.
 
     Returns:
-      list of [n, units_i], one for each layer above the first.
+      list of [n, units_i], one per layer above the first.
     """
     norm = np.sqrt(
       np.maximum(*(np.einsum('nu,nu->n', z, z) for z in (start, end)))

@@ -1,27 +1,25 @@
-"""How an output of the head weighs the logits on a region of a path."""
+"""The weights that an output gives to the logits on a region of a path."""
 
 import collections
 
 import numpy as np
 
-# Quadrature nodes for softmax on a region, by how many there may be.
+from tf_dnn_annotations.integrals import memory
+
+# Quadrature nodes for softmax on a region, by their number.
 _NUM_NODES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _NODES = [np.polynomial.legendre.leggauss(n) for n in _NUM_NODES]
 
 # A region over which the logits move further apart than this is cut into
-# pieces over which they do not: what 128 nodes are good for.
+# pieces over which they do not. 128 nodes suffice up to it.
 _MOST_SPREAD = 64.0
 
-# exp(-_UNLIKELY) is nothing beside 1 in float64.
+# exp(-_UNLIKELY) vanishes beside 1 in float64.
 _UNLIKELY = 45.0
 
-# Logits of 1e16 have no digits left for what softmax asks of them: halving
+# Logits of 1e16 have no digits left of those that matter to softmax, so halving
 # their regions ends there.
 _MOST_HALVINGS = 48
-
-# Probabilities at nodes that are held at once, 8 MB of float64; several arrays
-# of that size are at work.
-_MOST_KEPT = 1 << 20
 
 # -log of the bound on the quadrature's error, 1e-9.
 _MINUS_LOG_ERROR = 20.7
@@ -50,7 +48,7 @@ class Head(object):
   def logit_weights(self):
     """Returns the weights of the logits, [n, T, num_logits].
 
-    With all classes [1, num_classes, num_logits]: every row has the same.
+    With all classes [1, num_classes, num_logits], the same for every row.
     """
     if self._targets is None:
       return self._classes[np.newaxis]
@@ -61,7 +59,7 @@ class Head(object):
 
     Args:
       logits: [n, num + 1, num_logits] at the ends of the regions, between
-        which they are linear. For output 'logits' anything.
+        which they are linear. For output 'logits' not used.
       steps: [n, num], the lengths of the regions.
 
     Yields:
@@ -88,7 +86,7 @@ class Head(object):
 
   def _probabilities(self, logits):
     """Returns the probabilities [..., num_classes]."""
-    # Of a binary head: 0 and the logit are the logits of its two classes.
+    # The two classes of a binary head have the logits 0 and the given one.
     if self._is_binary:
       logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
     exps = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -103,7 +101,7 @@ class Head(object):
     at_ends = [self._probabilities(end)[..., 1:] for end in (low, high)]
     middle = self._probabilities((low + high) / 2)[..., 1:]
     difference = high - low
-    # Nearer than this, the derivative in the middle is right to 1e-9.
+    # For shorter regions, the derivative in the middle is right to 1e-9.
     is_short = np.abs(difference) < 1e-4
     mean = np.where(
       is_short,
@@ -117,9 +115,9 @@ class Head(object):
     """Returns a function of the class, the mean of dP_t/dlogits on regions.
 
     dP_t/dlogits = P_t (e_t - P), by Gauss-Legendre with as many nodes as the
-    spread s of the logits' changes asks for. The poles nearest to a region of
-    length 2 lie at a distance of 2 pi / s, so that n nodes leave an error of
-    about exp(-2 n asinh(2 pi / s)).
+    spread s of the logits' changes needs. The poles nearest to a region of
+    length 2 lie at a distance of 2 pi / s, so n nodes leave an error of about
+    exp(-2 n asinh(2 pi / s)).
 
     Source: Trefethen, "Is Gauss Quadrature Better than Clenshaw-Curtis?", SIAM
     Review 50, 2008, theorem 4.5.
@@ -127,7 +125,7 @@ class Head(object):
     shape = low.shape
     pieces = _pieces(low.reshape(-1, shape[-1]), high.reshape(-1, shape[-1]))
     kept = None
-    if sum(piece.size for piece in pieces) <= _MOST_KEPT:
+    if sum(piece.size for piece in pieces) <= memory.SCRATCH:
       kept = [self._at_nodes(piece) for piece in pieces]
 
     def mean(chosen):
@@ -143,7 +141,7 @@ class Head(object):
         sums[row, target] += weighted.sum(axis=0)
         if piece.share == 1:
           result[piece.regions] = sums
-        else:  # A region comes several times.
+        else:  # A region may have several pieces.
           np.add.at(result, piece.regions, sums)
       return result.reshape(shape)
 
@@ -165,23 +163,23 @@ class _Piece(
   """Parts of regions that are integrated by the same rule.
 
   Attributes:
-    regions: int [m], whose parts they are.
+    regions: int [m], the regions that they are parts of.
     low, change: [m, classes], the logits where the parts begin, and by how much
       they change.
-    share: how long a part is, of its region.
-    rule: index of `_NODES`.
+    share: the length of a part as a share of its region.
+    rule: index into `_NODES`.
   """
 
   __slots__ = ()
 
   @property
   def size(self):
-    """How many probabilities are taken."""
+    """The number of probabilities at the nodes."""
     return _NUM_NODES[self.rule] * self.low.size
 
 
 def _pieces(low, high):
-  """Returns `_Piece`s that together are the regions from `low` to `high`.
+  """Returns the `_Piece`s that make up the regions from `low` to `high`.
 
   Args:
     low, high: [m, classes], the logits at the ends.
@@ -201,7 +199,8 @@ def _pieces(low, high):
     for rule in np.unique(rules[is_done]):
       (index,) = np.nonzero(is_done & (rules == rule))
       # In blocks, which bound the memory that the nodes take.
-      block = max(1, _MOST_KEPT // (_NUM_NODES[rule] * low.shape[1]))
+      numbers = _NUM_NODES[rule] * low.shape[1]
+      block = memory.rows_within(memory.SCRATCH, numbers)
       for first in range(0, len(index), block):
         some = index[first : first + block]
         pieces.append(
@@ -220,7 +219,7 @@ def _spread_of_likely(low, high):
   """Returns the spread of the changes of the logits that matter.
 
   A class whose logit is far below another's at both ends, and so in between,
-  has no share in the probabilities.
+  has a probability of zero.
   """
   row = np.arange(len(low))
   top = np.argmax(low + high, axis=-1)

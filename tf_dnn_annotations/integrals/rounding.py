@@ -1,4 +1,4 @@
-"""How much float32 adds to attributions.
+"""The errors of attributions that are due to float32.
 
 Models compute in float32: the ends of the path, the first kernel and the
 attributions are known up to a few roundings. The estimates here are not proven
@@ -70,10 +70,11 @@ def of_path(start, end, integrals, span=None):
 def of_probabilities(noise, network, start, end):
   """Changes the noise of exact sums, in place, to that of probabilities.
 
-  Logits are known up to a share of themselves, and probabilities feel that.
+  Logits are known up to a share of themselves, which adds to the errors of
+  probabilities.
 
   Args:
-    noise: float64 [n, T], what `of_path` returned.
+    noise: float64 [n, T], as `of_path` returns it.
     network: `piecewise_linear.Network`.
     start, end: as in `of_path`.
   """
@@ -99,14 +100,14 @@ def of_path_of_probabilities(start, end, integrals, start_outputs, end_outputs):
 
 
 def of_sums(sizes, noise, has_kinks):
-  """Returns what float32 adds to attributions on the way from the path.
+  """Returns the errors of attributions due to the way from the path to them.
 
   About eps * sum_i |x_i - x'_i| ||W_i|| ||g|| / sqrt(units) for an integral
   that reacts to nothing else: the errors of units are as good as random.
 
   Args:
-    sizes: [n], what `FirstLayer.add` returned.
-    noise: [n, T], what `of_path` returned.
+    sizes: [n], as `FirstLayer.add` returns them.
+    noise: [n, T], as `of_path` returns it.
     has_kinks: whether activations have kinks.
 
   Returns:
@@ -118,5 +119,5 @@ def of_sums(sizes, noise, has_kinks):
 
 
 def of_values(absolute_sums):
-  """Returns what float32 adds to attributions of these absolute sums."""
+  """Returns the rounding of attributions that have these absolute sums."""
   return _ROUNDINGS_OF_VALUES * _ROUNDOFF * absolute_sums

@@ -6,7 +6,7 @@ import numpy as np
 DEFAULT_NUM_STEPS = 128
 
 # Beyond as many nodes numpy, which computes them as the eigenvalues of a matrix
-# [n, n], takes long and much memory: 800 MB for 10,000.
+# [n, n], is slow and needs much memory: 800 MB for 10,000.
 _MOST_OF_NUMPY = 200
 
 

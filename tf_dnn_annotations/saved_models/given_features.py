@@ -28,7 +28,7 @@ def read(inputs, examples, keys, max_rows):
     ValueError: raw examples do not have a key.
   """
   examples = example_forms.plain(examples)
-  keys = list(inputs.features if keys is None else keys)
+  keys = sorted(inputs.features) if keys is None else list(keys)
   others = [key for key in keys if key not in inputs.features]
   if others and isinstance(examples, dict):
     raise ValueError(
