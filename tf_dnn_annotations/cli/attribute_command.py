@@ -39,7 +39,7 @@ def run(arguments):
     if arguments.explain == 'probabilities' and ig.model.kind == 'regressor':
       raise ValueError(
         '--explain=probabilities is for classifiers; the model predicts '
-        'numbers. Leave it out to have the prediction explained.'
+        'numbers. Leave it out to explain the prediction.'
       )
     # Before anything is read or written: arguments that do not fit this model,
     # such as an unknown label, are found without an example.
@@ -161,7 +161,7 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
 
 
 def _computed(ig, strategy, batches, skips):
-  """Returns `ig.baselines_of` the examples of batches of `Record`s.
+  """Returns the baselines that `ig.baselines_of` computes from `Record`s.
 
   Args:
     ig: `IntegratedGradients`.
