@@ -244,6 +244,15 @@ class ReadmeTest(parameterized.TestCase):
     listed = re.findall(r': (\w+\.md)$', text, re.MULTILINE)
     self.assertCountEqual(listed, [page.name for page in _PAGES])
 
+  def test_modules_that_the_architecture_names_are_there(self):
+    text = (_ROOT / 'docs' / 'architecture.md').read_text('utf-8')
+    table = text.partition('## Where to look')[2].partition('\n## ')[0]
+    names = re.findall(r'`(\w+\.\w+)`', table)
+    self.assertNotEmpty(names)
+    for name in names:
+      path = _ROOT / 'tf_dnn_annotations' / f'{name.replace(".", "/")}.py'
+      self.assertTrue(path.is_file(), name)
+
   def test_readme_is_short(self):
     lines = (_ROOT / 'README.md').read_text('utf-8').splitlines()
     self.assertLessEqual(len(lines), 130)
