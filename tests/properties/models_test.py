@@ -23,7 +23,7 @@ _SMOOTH = sorted(
   set(exports.ACTIVATION_FNS) - set(numpy_network.PIECEWISE_LINEAR)
 )
 _RULES = ('gausslegendre', 'midpoint', 'trapezoid', 'left', 'right')
-# What 'auto' is asked for where it adds nodes. The estimate that it stops at is
+# The tolerance of 'auto' where it adds steps. The estimate that it stops at is
 # one of the error on all of the first layer's units together; an element may be
 # fed by them otherwise than the path is.
 _TOLERANCE = 1e-4
