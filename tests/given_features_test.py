@@ -5,7 +5,6 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from testdata import make_golden
 from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
@@ -161,19 +160,6 @@ class GivenFeaturesTest(parameterized.TestCase):
       for keys in (None, ['id']):
         with self.assertRaisesRegex(tfda.RowError, 'row 1: Could not parse'):
           ig.model.given_features([_serialized()[0], b'no example'], keys)
-
-
-class GoldenFeaturesTest(absltest.TestCase):
-  """Without an estimator, which newer TensorFlow does not have."""
-
-  def test_rows_of_the_golden_model(self):
-    with tfda.IntegratedGradients(make_golden.SAVED_MODEL) as ig:
-      values = ig.model.given_features(
-        make_golden.serialized_examples(), ['color', 'age']
-      )
-    ages, colors = zip(*make_golden.ROWS)
-    self.assertEqual(values['age'].tolist(), list(ages))
-    self.assertEqual([tuple(row) for row in values['color']], list(colors))
 
 
 if __name__ == '__main__':

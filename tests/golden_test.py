@@ -122,6 +122,13 @@ class GoldenTest(parameterized.TestCase):
     np.testing.assert_array_equal(result.targets, logits.argmax(axis=1))
     np.testing.assert_array_equal(by_label.targets, [2] * len(logits))
 
+  def test_given_features(self):
+    with tfda.IntegratedGradients(make_golden.SAVED_MODEL) as ig:
+      values = ig.model.given_features(self.examples, ['color', 'age'])
+    ages, colors = zip(*make_golden.ROWS)
+    self.assertEqual(values['age'].tolist(), list(ages))
+    self.assertEqual([tuple(row) for row in values['color']], list(colors))
+
   def test_what_is_kept_is_what_the_script_makes(self):
     # As messages: the order of a map's entries in bytes is left to protobuf.
     kept, made = (
