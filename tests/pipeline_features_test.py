@@ -10,12 +10,16 @@ import os
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
 
 from tests.support import directories
 from tests.support import model_cases
 from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
+
+# Every way of training and exporting, for ordinary and annotated estimators.
+pytestmark = pytest.mark.slow
 
 _CASE = model_cases.CASES['mixed']
 _HEAD = 'multi_class'
