@@ -7,8 +7,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import subprocess
-import sys
 import zipfile
 
 from absl.testing import absltest
@@ -17,11 +15,11 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from testdata import make_foreign
+from tests.support import command
 from tests.support import directories
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
-_ROOT = pathlib.Path(__file__).absolute().parents[1]
 # Some 100 roundings to float32 of numbers of the largest one's size.
 _ROUNDING = 100 * numpy_network.ROUNDOFF
 _COLUMNS = {
@@ -209,14 +207,9 @@ class ForeignSavedModelsTest(parameterized.TestCase):
         writer.write(example)
 
     def run(*arguments):
-      path = [str(_ROOT)] + list(filter(None, [os.getenv('PYTHONPATH')]))
-      return subprocess.run(
-        [sys.executable, '-m', 'tf_dnn_annotations', *arguments],
-        check=True,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(path)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-      ).stdout.decode('utf-8')
+      code, stdout, stderr = command.run(*arguments)
+      self.assertEqual(code, 0, stderr)
+      return stdout
 
     told = json.loads(run('inspect', self._export_dir(key), '--json'))
     self.assertEqual(told['columns'][2]['name'], 'color_embedding')
