@@ -316,7 +316,9 @@ class CliTest(parameterized.TestCase):
     self._attribute(*arguments)
     columns = {'age': [0], 'color_indicator': [1, 2, 3], 'pair': [4, 5]}
     start = np.array([3, 1 / 3, 0, 0, 1, 1])
-    for number, row in enumerate(self._json_rows()):
+    rows = self._json_rows()
+    self.assertLen(rows, 3)
+    for number, row in enumerate(rows):
       self._check_row(row, number, 2, columns, start)
     self._write('train.csv', 'age,color,pair\n1,,0|1\n1,,0|1\nnan,,0|1\n')
     _, stderr = self._attribute(*arguments, expected_code=1)
@@ -325,7 +327,9 @@ class CliTest(parameterized.TestCase):
   def test_attribute_probabilities(self):
     self._attribute('--explain=probabilities', '--targets=1')
     outputs = _NETWORK.outputs(_X, 'probabilities')[:, 1]
-    for row, output in zip(self._json_rows(), outputs):
+    rows = self._json_rows()
+    self.assertLen(rows, len(outputs))
+    for row, output in zip(rows, outputs):
       self.assertAlmostEqual(row['output'], output, delta=1e-5)
       self.assertAlmostEqual(
         sum(row['attributions'].values()) + row['gap'],

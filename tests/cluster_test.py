@@ -109,6 +109,7 @@ class ClusterTest(parameterized.TestCase):
   @parameterized.parameters(1, 2)
   def test_evaluator_as_an_ordinary_estimator(self, version):
     job = _job(True, version)
+    self.assertNotEmpty(job.evaluations())
     for checkpoint, noted in job.evaluations().items():
       expected = job.estimator(annotated=False).evaluate(
         job.case.input_fn(local_cluster.HEAD, repeat=True),

@@ -190,14 +190,17 @@ class ForeignSavedModelsTest(parameterized.TestCase):
         tfda.DNNClassifierWithLayerAnnotations  # noqa: B018
 
   def test_others_are_refused(self):
-    for key in set(_KEPT) - set(_MODELS):
+    others = set(_KEPT) - set(_MODELS)
+    if not others:
+      self.skipTest('this TensorFlow reads all of them')
+    for key in others:
       version = _KEPT[key][0][len('tf') :]
       with self.assertRaisesRegex(
         ValueError, f'written by TensorFlow {version}.*{version} or newer'
       ):
         tfda.IntegratedGradients(self._export_dir(key))
 
-  # The first and the last, as a process takes its time.
+  # The first and the last.
   @parameterized.parameters(*[list(_MODELS)[i] for i in (0, -1)])
   def test_command_line(self, key):
     case = self._cases(key, 'logits')[0]
