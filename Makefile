@@ -1,7 +1,8 @@
 # Each target makes its own virtual environment in .venv, once; see
 # tools/find_python for which Python is taken. PYTHON=<command> takes another.
 
-.PHONY: help demo test test-all test-others fuzz bench lint format build-files clean
+.PHONY: help demo docs test test-all test-others fuzz bench lint format build-files \
+  clean
 
 VENV = .venv
 C = $(wildcard tf_dnn_annotations/integrals/*.[ch])
@@ -30,6 +31,7 @@ help:
 	@echo 'make fuzz MINUTES=20 SEED=1'
 	@echo '             spoilt SavedModels: counts what becomes of them'
 	@echo 'make bench   speed, error and memory, ours and of other libraries'
+	@echo 'make docs    the documentation as a site, in build/site'
 	@echo 'make lint    ruff, as linter and as formatter that changes nothing'
 	@echo 'make format  ruff, changing files'
 	@echo 'make clean   remove .venv and all that was built'
@@ -60,6 +62,15 @@ fuzz: $(VENV)/.tests
 bench: .venv-bench/.runs
 	.venv-bench/bin/python -m benchmarks.bench $(BENCH_FLAGS)
 
+# Strict: a broken link, or a name that is not there, is an error. So is anything
+# that a reader's browser would load from another host.
+REMOTE = <(script|link|img|iframe)[^>]*(src|href)="?(https?:)?//|url\(["']?http
+docs: .venv-docs/.runs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@if grep -rlE '$(subst ','\'',$(REMOTE))' build/site; \
+	  then echo 'These load something from another host.' >&2; exit 1; fi
+	@echo 'Built build/site/index.html'
+
 lint: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
@@ -72,7 +83,7 @@ build-files:
 	python3 tools/build_files.py
 
 clean:
-	rm -rf $(VENV) .venv-bench .nox build dist *.egg-info .pytest_cache \
+	rm -rf $(VENV) .venv-bench .venv-docs .nox build dist *.egg-info .pytest_cache \
 	  .ruff_cache .hypothesis fuzz penguins_demo
 	rm -f tf_dnn_annotations/integrals/_path_sweep.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -101,4 +112,12 @@ $(VENV)/.tests: $(VENV)/.runs requirements-test.txt
 	@.venv-bench/bin/python -m pip --disable-pip-version-check install \
 	  --quiet --requirement benchmarks/requirements.txt
 	@.venv-bench/bin/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+.venv-docs/.runs: requirements/docs.txt
+	@python=$$(tools/find_python 3.11 3.12 3.13) && \
+	  echo "Making .venv-docs from $$python, this once" && \
+	  "$$python" -m venv .venv-docs
+	@.venv-docs/bin/python -m pip --disable-pip-version-check install \
+	  --quiet --requirement requirements/docs.txt
 	@touch $@

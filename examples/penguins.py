@@ -7,12 +7,12 @@ Each step is a function below, and `main` is their order:
   1. write tf.Examples, missing values left out;
   2. train an ordinary DNNClassifier with train_and_evaluate;
   3. export its checkpoint again, through DNNClassifierWithLayerAnnotations;
-  4. see that the new SavedModel predicts what the ordinary one does;
+  4. compare the predictions of the new SavedModel and the ordinary one;
   5. explain all penguins from that SavedModel alone, on the command line;
   6. explain three of them, in Python.
 
-Steps 1 and 2 are what a tf.estimator pipeline does anyway: nothing in them
-knows of this package. The data are the Palmer penguins, see testdata/README.md.
+Steps 1 and 2 are those of any tf.estimator pipeline: nothing in them depends on
+this package. The data are the Palmer penguins, see testdata/README.md.
 """
 
 import csv
@@ -24,13 +24,13 @@ import subprocess
 import sys
 import warnings
 
-# Before TensorFlow is loaded: it reads this once.
+# Set before TensorFlow is loaded, which reads it once.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 # ruff: noqa: E402
 from tf_dnn_annotations import modern_tf
 
-# The one line for TensorFlow 2.16 and newer; older ones have tf.estimator.
+# The one line that TensorFlow 2.16 and newer need; others are left as they are.
 modern_tf.install()
 
 from absl import app
@@ -43,7 +43,7 @@ import tf_dnn_annotations as tfda
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
-  'output_dir', 'penguins_demo', 'Where to write; made if it is not there.'
+  'output_dir', 'penguins_demo', 'Where to write; created if it does not exist.'
 )
 flags.DEFINE_integer(
   'train_steps', 600, 'Number of batches to train on.', lower_bound=1
@@ -80,8 +80,8 @@ def serialized_example(row):
   example = tf.train.Example()
   for key, text in row.items():
     if text == MISSING:
-      # Left out, neither 0 nor 'NA': the parser knows what to do without it,
-      # see `make_feature_columns`.
+      # Left out, rather than 0 or 'NA': the parser handles it, see
+      # `make_feature_columns`.
       continue
     feature = example.features.feature[key]
     if key in MEASUREMENTS:
@@ -115,15 +115,15 @@ def make_feature_columns(training_rows):
         key,
         # A missing measurement is parsed as the mean of the training rows...
         default_value=mean,
-        # ... which this makes a 0: as far from the mean as the zero baseline
-        # of step 5. So what is missing is attributed nothing.
+        # ... which this turns into 0, the value of the baseline of step 5. So a
+        # missing measurement gets an attribution of 0.
         normalizer_fn=lambda x, mean=mean, deviation=deviation: (
           (x - mean) / deviation
         ),
       )
     )
-  # Categories are parsed as lists of any length. One that is missing is an
-  # empty list, and its indicator all zeros.
+  # Categories are parsed as lists of any length. A missing one is an empty
+  # list, and its indicator is all zeros.
   island = column.categorical_column_with_vocabulary_list(
     'island', ['Biscoe', 'Dream', 'Torgersen']
   )
@@ -208,7 +208,7 @@ def export_annotated(
 
 
 def predict(export_dir, serialized):
-  """Returns what a SavedModel serves: {name of an output: array [n, ...]}."""
+  """Returns the outputs of a SavedModel: {name: array [n, ...]}."""
   signature = tf.saved_model.load(export_dir).signatures['predict']
   outputs = signature(examples=tf.constant(serialized))
   return {name: tensor.numpy() for name, tensor in outputs.items()}
@@ -263,7 +263,7 @@ def explain(export_dir, rows):
       # A key such as 'island x sex' is the two of them together.
       value = ' x '.join(row[part] for part in key.split(' x '))
       show(key, value, attributions[key][i])
-    # What the integral missed. With it, the lines sum to the logit.
+    # The error of the integral. With it, the lines sum to the logit.
     show('gap', '', result.gap[i], '.1e')
     show(f'logit of {label}', '', result.outputs[i])
 
@@ -280,7 +280,7 @@ def one_of_each_species(rows):
 
 
 def quiet():
-  """Keeps TensorFlow's notes and deprecation warnings off the screen."""
+  """Keeps TensorFlow's log and deprecation warnings off the screen."""
   logging.set_verbosity(logging.ERROR)
   tf.get_logger().setLevel('ERROR')
   warnings.filterwarnings('ignore')
@@ -301,7 +301,7 @@ def main(_):
     'attributions': os.path.join(output_dir, 'penguins-attributions.jsonl'),
   }
   os.makedirs(output_dir, exist_ok=True)
-  # A second run starts anew: estimators resume from the checkpoint they find.
+  # A second run starts afresh: estimators resume from a checkpoint they find.
   for name in ('model', 'annotated'):
     shutil.rmtree(paths[name], ignore_errors=True)
 

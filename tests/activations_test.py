@@ -63,10 +63,10 @@ def _check_numerically(test, export_dir):
 
     result = ig.attribute({'x': rows}, targets=1, tolerance=_TOLERANCE)
     points = ig.model.points_of_examples({'x': rows}, 'logits')
-    z = points.path['first_layer']
+    z = points.path
     gradients = ig.model.gradients(
       'logits', points.path, np.ones(len(rows), np.int64)
-    )['first_layer'][:, 0]
+    )[:, 0]
     served = logits_at(z)
     # Central differences: of float32, whose rounding is 2**-24 of a logit, and
     # of the fourth order, with an error of step**4 times a derivative.

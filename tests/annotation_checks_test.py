@@ -225,7 +225,7 @@ _CONTRADICTIONS = {
       _edit_json('pair', feature_keys=['grid']),
       _edit_json('grid', feature_keys=['pair']),
     ),
-    r"column 'grid' is said to read the features \['pair'\], and reads \['gri",
+    r"column 'grid' is said to read the features \['pair'\], but reads \['gri",
   ),
   'names_exchanged': (
     _all(
@@ -233,7 +233,7 @@ _CONTRADICTIONS = {
       _edit_json('age_bucketized', name='age'),
       _edit_json('kept', name='age_bucketized'),
     ),
-    "column 'age_bucketized' is said to be 1 wide, and .* has the shape",
+    "column 'age_bucketized' is said to be 1 wide, but .* has the shape",
   ),
   'names_exchanged_of_one_feature_and_width': (
     _all(
@@ -241,8 +241,8 @@ _CONTRADICTIONS = {
       _edit_json('color_embedding', name='color_indicator', width=4),
       _edit_json('kept', name='color_embedding'),
     ),
-    "column 'color_indicator' is 4 wide, and its config is that of one of the "
-    "name 'color_embedding' and the width 3",
+    "column 'color_indicator' is 4 wide, but its config is that of a column "
+    "named 'color_embedding' with the width 3",
   ),
   'column_keys_exchanged': (
     _exchange_keys(_PROCESSED, 'grid', 'pair'),
@@ -250,11 +250,11 @@ _CONTRADICTIONS = {
   ),
   'column_keys_exchanged_without_a_signature': (
     _all(_exchange_keys(_PROCESSED, 'grid', 'pair'), _no_signature),
-    r"column 'grid' is said to be 4 wide, and .* has the shape",
+    r"column 'grid' is said to be 4 wide, but .* has the shape",
   ),
   'column_keys_exchanged_everywhere': (
     _exchange_keys(_PROCESSED, 'grid', 'pair', and_signature=True),
-    r"column 'grid' is said to be 4 wide, and .* has the shape",
+    r"column 'grid' is said to be 4 wide, but .* has the shape",
   ),
   'feature_keys_of_the_collection_exchanged': (
     _exchange_keys(_UNPROCESSED, 'grid', 'pair'),
@@ -262,11 +262,11 @@ _CONTRADICTIONS = {
   ),
   'feature_keys_exchanged_everywhere': (
     _exchange_keys(_UNPROCESSED, 'grid', 'pair', and_signature=True),
-    r"column 'grid' is said to read .*\['grid'\], and reads \['pair'\]",
+    r"column 'grid' is said to read .*\['grid'\], but reads \['pair'\]",
   ),
   'width_in_the_json': (
     _edit_json('pair', width=3),
-    r"column 'pair' is said to be 3 wide, and .*pair.* has the shape \(.*, 2\)",
+    r"column 'pair' is said to be 3 wide, but .*pair.* has the shape \(.*, 2\)",
   ),
   'width_in_the_signature': (
     _width_of_output('processed_features/pair', 3),
@@ -279,24 +279,24 @@ _CONTRADICTIONS = {
   'vocabulary_reversed': (
     _edit_config(*_CATEGORIES, vocabulary_list=['blue', 'green', 'red']),
     r"'color_indicator' is said to have the vocabulary \['blue', 'green', 're"
-    r"d'\], and the table in the graph has \['red', 'green', 'blue'\]",
+    r"d'\], but the table in the graph has \['red', 'green', 'blue'\]",
   ),
   'boundaries': (
     _edit_config('age_bucketized', boundaries=[0.0, 3.0]),
-    r"'age_bucketized' is said to have the boundaries \[0.0, 3.0\], and the g"
+    r"'age_bucketized' is said to have the boundaries \[0.0, 3.0\], but the g"
     r'raph has \[0.0, 2.0\]',
   ),
   'boundaries_in_the_graph': (
     _boundaries_in_the_graph,
-    r'said to have the boundaries \[0.0, 2.0\], and the graph has \[-7.0, 2.0',
+    r'said to have the boundaries \[0.0, 2.0\], but the graph has \[-7.0, 2.0',
   ),
   'shape_of_a_numeric_column': (
     _edit_config('grid', shape=[20000, 20000]),
-    r"'grid' is 4 wide, and .* the name 'grid' and the width 400000000\.",
+    r"'grid' is 4 wide, but .* named 'grid' with the width 400000000\.",
   ),
   'buckets_for_what_is_in_no_vocabulary': (
     _edit_config(*_CATEGORIES, num_oov_buckets=10**9),
-    r"'color_indicator' is 4 wide, and .* and the width 1000000003\.",
+    r"'color_indicator' is 4 wide, but .* with the width 1000000003\.",
   ),
   'logits_of_another_layer': (
     _output_is('logits', 'hidden_layers/0'),
@@ -366,7 +366,7 @@ _CONTRADICTIONS = {
       meta_graph.collection_def.pop(_UNPROCESSED + '/keys'),
       meta_graph.collection_def.pop(_UNPROCESSED + '/values'),
     ],
-    r"column 'age' is said to read the features \['age'\], and reads \[\]",
+    r"column 'age' is said to read the features \['age'\], but reads \[\]",
   ),
 }
 
@@ -494,7 +494,7 @@ class ContradictionTest(_RefusalTest):
           node.attr['num_buckets'].i = 5
 
     self._check(
-      'hashed', edit, 'is said to have 6 hash buckets, and the graph has 5'
+      'hashed', edit, 'is said to have 6 hash buckets, but the graph has 5'
     )
 
 

@@ -397,9 +397,7 @@ class DescriptionsTest(absltest.TestCase):
     )
 
   def test_no_pickle_and_no_bytes_but_utf_8_json(self):
-    descriptions = _export('mixed').graph.get_collection(
-      _NAMES.FEATURE_COLUMNS
-    )
+    descriptions = _export('mixed').graph.get_collection(_NAMES.FEATURE_COLUMNS)
     self.assertNotEmpty(descriptions)
     for description in descriptions:
       self.assertIsInstance(

@@ -156,7 +156,7 @@ class ForeignCheckpointTest(parameterized.TestCase):
       ('.index', None, 'is one of its files'),
       ('.data-00000-of-00001', None, 'is one of its files'),
       (None, '', 'is a directory'),
-      (None, '/checkpoint', 'only tells which'),
+      (None, '/checkpoint', 'only names the latest'),
     ),
   )
   def test_path_of_no_checkpoint(self, version, wrong):
@@ -174,7 +174,7 @@ class ForeignCheckpointTest(parameterized.TestCase):
     path = os.path.join(directories.new_dir(), name)
     estimator = _estimator(True, 1, _CASE)
     with self.assertRaisesRegex(
-      ValueError, '`checkpoint_path` .*Give what an estimator.s latest_check'
+      ValueError, '`checkpoint_path` .*Give the value of estimator.latest_check'
     ):
       list(estimator.predict(_CASE.input_fn(), checkpoint_path=path))
 

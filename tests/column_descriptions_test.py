@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
-from tf_dnn_annotations.annotations import column_descriptions
+from tf_dnn_annotations.annotations import columns
 from tf_dnn_annotations.saved_models import annotated_model
 
 _fc = tf.feature_column
@@ -31,26 +31,26 @@ def _file_column(key, path, size, num_oov_buckets=0):
   )
 
 
-def _export(columns, width):
+def _export(own_columns, width):
   network = numpy_network.Network(
     [(np.ones([width, 2]), np.zeros(2)), (np.ones([2, 1]), np.zeros(1))]
   )
-  return network_export.export(network, columns)
+  return network_export.export(network, own_columns)
 
 
 class ColumnDescriptionsTest(parameterized.TestCase):
-  def _check(self, columns, width, features, expected):
+  def _check(self, own_columns, width, features, expected):
     """Compares names with where the model puts the values of examples.
 
     Args:
-      columns: feature columns.
+      own_columns: feature columns.
       width: their width together.
       features: {key: list of values of one example}.
       expected: {column name: {element name: its value}}, but for the zeros.
     """
-    export_dir = _export(columns, width)
+    export_dir = _export(own_columns, width)
     with annotated_model.AnnotatedModel(export_dir) as model:
-      names = column_descriptions.element_names(model.columns, export_dir)
+      names = columns.element_names(model.columns, export_dir)
       points = model.points_of_examples(
         network_export.examples(**{k: [v] for k, v in features.items()}),
         'logits',
@@ -163,16 +163,16 @@ class ColumnDescriptionsTest(parameterized.TestCase):
       _vocabulary_file(directories.new_dir(), 'words', words)
       for words in (['a', 'b'], ['b', 'a'])
     ]
-    columns = [
+    own_columns = [
       _file_column('one', paths[0], 2),
       _file_column('two', paths[1], 2),
       _fc.indicator_column(
         _fc.categorical_column_with_hash_bucket('hashed', 3)
       ),
     ]
-    export_dir = _export(columns, 7)
+    export_dir = _export(own_columns, 7)
     with annotated_model.AnnotatedModel(export_dir) as model:
-      names = column_descriptions.element_names(model.columns, export_dir)
+      names = columns.element_names(model.columns, export_dir)
     self.assertEqual(
       names,
       {
@@ -198,9 +198,9 @@ class ColumnDescriptionsTest(parameterized.TestCase):
   )
   def test_kinds(self, class_name, config, expected):
     column = annotated_model.Column('x', class_name, ('x',), 2, config)
-    self.assertEqual(column_descriptions.kind(column), expected)
+    self.assertEqual(columns.kind(column), expected)
     # A column of which nothing is told has numbers.
-    names = column_descriptions.element_names([column], 'no/such/directory')
+    names = columns.element_names([column], 'no/such/directory')
     self.assertEqual(names, {'x': ['x[0]', 'x[1]']})
 
 

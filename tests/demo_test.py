@@ -139,16 +139,16 @@ class DemoTest(absltest.TestCase):
       path = os.path.join(self.directory, line.split()[-1])
       self.assertTrue(os.path.exists(path), line)
 
-  def test_readme_shows_what_it_prints(self):
-    readme = (_ROOT / 'README.md').read_text('utf-8')
-    readme = re.sub('^    ', '', readme, flags=re.MULTILINE)
-    # What does not depend on the training: the table of columns.
+  def test_the_documentation_shows_what_it_prints(self):
+    page = (_ROOT / 'docs' / 'command_line.md').read_text('utf-8')
+    page = re.sub('^    ', '', page, flags=re.MULTILINE)
+    # The table of columns does not depend on the training.
     table = re.search(
       r'\nFeatures \(7\)\n.*?\n  year_bucketized [^\n]*\n',
       self.printed,
       re.DOTALL,
     )
-    self.assertIn(table.group(), readme)
+    self.assertIn(table.group(), page)
 
 
 if __name__ == '__main__':

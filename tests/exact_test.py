@@ -307,12 +307,12 @@ class ActivationTest(parameterized.TestCase):
     (
       'random',
       lambda z: tf.nn.relu(z) * tf.random.uniform([int(z.shape[1])]),
-      r'random.*no constant',
+      r'random.*not constant',
     ),
     (
       'six_of_one_unit',
       lambda z: tf.nn.relu(z) * tf.ones([6]),
-      'spread over more',
+      'broadcast to more',
     ),
     (
       'rows_of_a_batch',

@@ -169,6 +169,10 @@ class LayeringTest(parameterized.TestCase):
     self.assertIn(_NAME, loaded)
     self.assertEmpty(loaded & set(_HEAVY))
 
+  def test_the_names_of_choices_load_no_tensorflow(self):
+    loaded = _loaded_by(f'import {_NAME}.explainers.choices')
+    self.assertCountEqual(loaded & set(_HEAVY), ['numpy'])
+
   def test_packages_are_there_after_a_plain_import(self):
     loaded = _loaded_by(
       f'import {_NAME} as tfda\n'

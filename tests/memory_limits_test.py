@@ -10,7 +10,7 @@ from absl.testing import parameterized
 
 from tests.support import network_export
 from tests.support import numpy_network
-from tf_dnn_annotations.annotations import column_descriptions
+from tf_dnn_annotations.annotations import columns
 from tf_dnn_annotations.saved_models import annotated_model
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
@@ -80,7 +80,7 @@ class ElementNamesTest(parameterized.TestCase):
       'x', description['class_name'], ('x',), 2, description['config']
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    names = column_descriptions.element_names([column], 'nowhere')
+    names = columns.element_names([column], 'nowhere')
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     self.assertEqual(names, {'x': ['x[0]', 'x[1]']})
     self.assertLess(after - before, 1 << 20)

@@ -1,236 +1,287 @@
-"""What the README says can be done as it says."""
+"""What README.md and docs/ say can be done as they say.
+
+Every Python block is run, those of a page one after the other in one namespace,
+but a block that imports TensorFlow is a program of its own. All pages are given
+one pipeline, of the penguins, and the SavedModel that the README exports.
+"""
 
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
+import warnings
+import xml.etree.ElementTree
 
 from absl.testing import absltest
+from absl.testing import parameterized
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
+from examples import penguins
+from examples import picture
 from tests.support import directories
-import tf_dnn_annotations
+import tf_dnn_annotations as tfda
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_LABELS = ['Adelie', 'Chinstrap', 'Gentoo']
-_ISLANDS = ['Torgersen', 'Dream', 'Biscoe']
-_BILL_LENGTHS = np.float32([[39.1], [46.5], [47.2]])
+_PAGES = sorted((_ROOT / 'docs').glob('*.md'))
 
 
-def _readme():
-  return (_ROOT / 'README.md').read_text('utf-8')
-
-
-def _snippets():
-  """Returns the Python code blocks of the README, without indentation."""
+def _blocks(path):
+  """Returns the Python blocks of a page, without indentation."""
   blocks = re.findall(
-    r'^( *)```python\n(.*?)^\1```$', _readme(), re.DOTALL | re.MULTILINE
+    r'^( *)```python\n(.*?)^\1```$',
+    path.read_text('utf-8'),
+    re.DOTALL | re.MULTILINE,
   )
   return [textwrap.dedent(code) for _, code in blocks]
 
 
-def _serialized_examples():
-  """Returns three tf.Examples, one of each species."""
-  examples = []
-  for label, island, length in zip(_LABELS, _ISLANDS, _BILL_LENGTHS):
-    example = tf.train.Example()
-    feature = example.features.feature
-    feature['species'].bytes_list.value.append(label.encode())
-    feature['island'].bytes_list.value.append(island.encode())
-    feature['bill_length_mm'].float_list.value.extend(length)
-    examples.append(example.SerializeToString())
-  return examples
+def _namespace_after(path, given):
+  """Runs the blocks of a page; returns the names that they leave."""
+  namespace = dict(given)
+  for code in _blocks(path):
+    is_program = 'import tensorflow as tf\n' in code
+    names = {} if is_program else namespace
+    exec(compile(code, path.name, 'exec'), names)
+  return namespace
 
 
-class ReadmeTest(absltest.TestCase):
+def _pipeline():
+  """Returns what the README takes for granted: a pipeline, trained."""
+  training_rows, held_out_rows = penguins.read_rows()
+  rows = penguins.one_of_each_species(held_out_rows) + held_out_rows[:5]
+  columns = penguins.make_feature_columns(training_rows)
+  parsing_spec = tf.feature_column.make_parse_example_spec(columns)
+  receiver = tf.estimator.export.build_parsing_serving_input_receiver_fn(
+    parsing_spec
+  )
+  shutil.copy(penguins.CSV_PATH, 'penguins.csv')
+  penguins.write_examples(training_rows, 'penguins.tfrecord')
+  input_fn = penguins.make_input_fn(
+    'penguins.tfrecord', parsing_spec, is_training=True
+  )
+  ordinary = tf.estimator.DNNClassifier(
+    hidden_units=[32, 16],
+    feature_columns=columns,
+    n_classes=len(penguins.SPECIES),
+    label_vocabulary=penguins.SPECIES,
+    model_dir='ordinary',
+  )
+  ordinary.train(input_fn, max_steps=30)
+  serialized = [penguins.serialized_example(row) for row in rows]
+  return {
+    'np': np,
+    'pd': pd,
+    'tf': tf,
+    'tfda': tfda,
+    'columns': columns,
+    'labels': penguins.SPECIES,
+    'ordinary': ordinary,
+    'serving_input_receiver_fn': receiver,
+    'model_dir': 'annotated_model',
+    'train_spec': tf.estimator.TrainSpec(input_fn, max_steps=2),
+    'eval_spec': tf.estimator.EvalSpec(
+      input_fn,
+      steps=1,
+      exporters=tf.estimator.FinalExporter('final', receiver),
+    ),
+    'frame': pd.read_csv('penguins.csv'),
+    'serialized_examples': serialized,
+    'batches': [serialized[:5], serialized[5:]],
+  }
+
+
+def _in_help():
+  """Returns the set of the flags that the commands' help names."""
+  path = os.pathsep.join(filter(None, [str(_ROOT), os.getenv('PYTHONPATH')]))
+  text = ''
+  for command in ('inspect', 'attribute'):
+    text += subprocess.run(
+      [sys.executable, '-m', 'tf_dnn_annotations', command, '--help'],
+      env=dict(os.environ, PYTHONPATH=path),
+      stdin=subprocess.DEVNULL,
+      stdout=subprocess.PIPE,
+      encoding='utf-8',
+      check=True,
+    ).stdout
+  return set(re.findall(r'--\w+', text))
+
+
+class ReadmeTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    # The snippets write beside themselves.
+    # The blocks write beside themselves.
     cls.addClassCleanup(os.chdir, os.getcwd())
     os.chdir(directories.new_dir())
-    cls.given = cls._pipeline()
-    # The snippets in their order, in one namespace: {name: value} after each.
-    cls.after, namespace = [], dict(cls.given)
-    for code in _snippets():
-      exec(compile(code, 'README.md', 'exec'), namespace)
-      cls.after.append(dict(namespace))
+    cls.pipeline = _pipeline()
+    cls.readme = _namespace_after(_ROOT / 'README.md', cls.pipeline)
+    cls.given = dict(cls.pipeline, export_dir=cls.readme['export_dir'])
 
-  @staticmethod
-  def _pipeline():
-    """Returns what the README takes for granted: a pipeline, trained."""
-    estimator = tf.estimator
-    island = tf.feature_column.categorical_column_with_vocabulary_list(
-      'island', _ISLANDS
+  def _after(self, name):
+    return _namespace_after(_ROOT / 'docs' / name, self.given)
+
+  def _logits(self):
+    """Returns what the ordinary estimator predicts for the examples."""
+    export_dir = self.pipeline['ordinary'].export_saved_model(
+      'ordinary_export', self.pipeline['serving_input_receiver_fn']
     )
-    columns = [
-      tf.feature_column.numeric_column(
-        'bill_length_mm', normalizer_fn=lambda x: (x - 44) / 5
-      ),
-      tf.feature_column.indicator_column(island),
-    ]
-    parsing_spec = tf.feature_column.make_parse_example_spec(columns)
-    label_spec = {'species': tf.io.FixedLenFeature([], tf.string)}
-    receiver = tf.estimator.export.build_parsing_serving_input_receiver_fn(
-      parsing_spec
+    outputs = penguins.predict(
+      tf.compat.as_str(export_dir), self.pipeline['serialized_examples']
     )
-    serialized = _serialized_examples()
+    return outputs['logits']
 
-    def parsed(serialized):
-      features = tf.io.parse_example(serialized, {**parsing_spec, **label_spec})
-      return features, features.pop('species')
-
-    def input_fn(num_epochs=1):
-      dataset = tf.data.Dataset.from_tensor_slices(serialized).batch(3)
-      return dataset.map(parsed).repeat(num_epochs)
-
-    ordinary = estimator.DNNClassifier(
-      hidden_units=[32, 16],
-      feature_columns=columns,
-      n_classes=3,
-      label_vocabulary=_LABELS,
-      model_dir='ordinary',
+  def _assert_adds_up(self, result, outputs):
+    explained = sum(result.per_feature().values())
+    # Sums of a dozen float32s about as large as 1.
+    np.testing.assert_allclose(
+      result.baseline_outputs + explained + result.gap, outputs, atol=2e-6
     )
-    ordinary.train(lambda: input_fn(num_epochs=20))
-    return {
-      'tf': tf,
-      'columns': columns,
-      'labels': _LABELS,
-      'ordinary': ordinary,
-      'input_fn': input_fn,
-      'serving_input_receiver_fn': receiver,
-      'model_dir': 'annotated_model',
-      'train_spec': estimator.TrainSpec(
-        lambda: input_fn(num_epochs=None), max_steps=2
-      ),
-      'eval_spec': estimator.EvalSpec(
-        input_fn,
-        steps=1,
-        exporters=estimator.FinalExporter('final', receiver),
-      ),
-      'serialized_examples': serialized,
-      'batches': [serialized[:2], serialized[2:]],
-      'a': 1,
-      'b': 0,
-    }
-
-  def _defining(self, name):
-    """Returns the namespace after the first snippet that gives `name`."""
-    return next(namespace for namespace in self.after if name in namespace)
-
-  def _ordinary_probabilities(self):
-    predictions = self.given['ordinary'].predict(self.given['input_fn'])
-    return np.stack([row['probabilities'] for row in predictions])
 
   def test_explains_a_reexported_checkpoint(self):
-    result = self._defining('result')['result']
-    self.assertCountEqual(result.per_feature(), ['bill_length_mm', 'island'])
-    logits = [
-      row['logits'][target]
-      for row, target in zip(
-        self.given['ordinary'].predict(self.given['input_fn']), result.targets
-      )
-    ]
-    np.testing.assert_array_equal(result.outputs, np.stack(logits))
-    explained = sum(result.per_feature().values())
-    # Sums of a few float32s about as large as 1.
-    np.testing.assert_allclose(
-      result.baseline_outputs + explained + result.gap, logits, atol=1e-6
+    result = self.readme['result']
+    self.assertCountEqual(
+      result.per_feature(),
+      [*penguins.MEASUREMENTS, 'island', 'island x sex', 'sex', 'year'],
     )
+    logits = self._logits()[np.arange(len(result.targets)), result.targets]
+    np.testing.assert_array_equal(result.outputs, logits)
+    self._assert_adds_up(result, logits)
 
   def test_exporters_of_the_annotated_class_write_annotations(self):
-    annotated = self._defining('annotated')['annotated']
+    annotated = self.readme['annotated']
     exports = os.path.join(annotated.model_dir, 'export', 'final')
     (export_dir,) = os.listdir(exports)
-    with tf_dnn_annotations.IntegratedGradients(
-      os.path.join(exports, export_dir)
-    ) as ig:
-      self.assertLen(ig.model.columns, 2)
+    with tfda.IntegratedGradients(os.path.join(exports, export_dir)) as ig:
+      self.assertLen(ig.model.columns, 8)
+
+  def test_start_is_a_whole_program(self):
+    (code, *_) = _blocks(_ROOT / 'docs' / 'start.md')
+    namespace = {}
+    exec(compile(code, 'start.md', 'exec'), namespace)
+    self._assert_adds_up(namespace['result'], namespace['result'].outputs)
 
   def test_difference_of_two_classes_is_their_log_odds(self):
-    namespace = self._defining('why')
-    result = namespace['result']
-    probabilities = self._ordinary_probabilities()
-    log_odds = np.log(probabilities[:, 1] / probabilities[:, 0])
-    baseline = result.baseline_outputs[:, 1] - result.baseline_outputs[:, 0]
-    gap = result.gap[:, 1] - result.gap[:, 0]
+    namespace = self._after('reading_attributions.md')
+    with tfda.IntegratedGradients(self.given['export_dir']) as ig:
+      result = ig.attribute(self.given['serialized_examples'], targets='all')
+    a, b = namespace['a'], namespace['b']
+    logits = self._logits()
+    baseline = result.baseline_outputs[:, a] - result.baseline_outputs[:, b]
+    gap = result.gap[:, a] - result.gap[:, b]
     np.testing.assert_allclose(
-      sum(namespace['why'].values()) + baseline + gap, log_odds, atol=1e-5
+      sum(namespace['why'].values()) + baseline + gap,
+      logits[:, a] - logits[:, b],
+      atol=1e-5,
     )
 
   def test_average_row_is_the_mean_of_the_columns(self):
-    average = self._defining('average')['average']
+    average = self._after('baselines.md')['average']
+    rows = [
+      tf.train.Example.FromString(example).features.feature
+      for example in self.given['serialized_examples']
+    ]
+    islands = [row['island'].bytes_list.value[0].decode() for row in rows]
     np.testing.assert_allclose(
-      average['bill_length_mm'], [np.mean((_BILL_LENGTHS - 44) / 5)], rtol=1e-5
-    )
-    # Each bird has another island.
-    np.testing.assert_allclose(average['island_indicator'], [1 / 3] * 3)
-
-  def test_takes_raw_features_and_a_raw_baseline(self):
-    result = self.after[-1]['result']
-    self.assertEqual(result.targets.tolist(), [1, 1])
-    # Both rows have the one baseline, whose bill is of average length.
-    self.assertEqual(*result.baseline_outputs)
-    self.assertTrue(all(np.all(v != 0) for v in result.per_feature().values()))
-
-  def test_api_table_names_what_there_is(self):
-    table = _readme().partition('## API')[2].partition('## ')[0]
-    names = re.findall(r'^\| `(\w+)', table, re.MULTILINE)
-    self.assertNotEmpty(names)
-    for name in names:
-      self.assertTrue(hasattr(tf_dnn_annotations, name), name)
-    result = self._defining('result')['result']
-    members = re.findall(r'^\| result (.*?) \|', table, re.MULTILINE)
-    for name in re.findall(r'\.(\w+)', ' '.join(members)):
-      self.assertTrue(hasattr(result, name), name)
-    signature = re.search(r'^\| `\.attribute\((.*?)\)`', table, re.MULTILINE)
-    attribute = tf_dnn_annotations.IntegratedGradients.attribute
-    # Without `self` and the defaults of functions, as inspect would show them.
-    defaults = ', '.join(map('{!r}'.format, attribute.__defaults__))
-    self.assertEqual(
-      re.findall(r'=([^,]+)', signature.group(1)), defaults.split(', ')
+      average['island_indicator'],
+      [np.mean([i == name for i in islands]) for name in sorted(set(islands))],
+      rtol=1e-6,
     )
 
-  def test_flags_of_the_command_line_are_known(self):
-    section = _readme().partition('## Command line')[2].partition('\n## ')[0]
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.getenv('PYTHONPATH')]))
-    known = ''
-    for command in ('inspect', 'attribute'):
-      known += subprocess.run(
-        [sys.executable, '-m', 'tf_dnn_annotations', command, '--help'],
-        env=dict(os.environ, PYTHONPATH=path),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        encoding='utf-8',
-        check=True,
-      ).stdout
-    flags = set(re.findall(r'--\w+', section))
+  def test_inputs_gives_the_same_rows_in_three_forms(self):
+    namespace = self._after('inputs.md')
+    frame = self.given['frame'].dropna()
+    with tfda.IntegratedGradients(self.given['export_dir']) as ig:
+      raw = ig.attribute(frame[list(ig.model.features)], targets=0)
+      parsed = ig.attribute(namespace['serialized'](frame), targets=0)
+    self.assertLen(raw.outputs, len(frame))
+    np.testing.assert_array_equal(raw.per_column(), parsed.per_column())
+
+  @parameterized.parameters(
+    page.name
+    for page in _PAGES
+    if _blocks(page)
+    and page.name
+    not in ('baselines.md', 'inputs.md', 'reading_attributions.md')
+  )
+  def test_blocks_run(self, name):
+    with warnings.catch_warnings():
+      self._after(name)
+
+  def test_every_flag_is_on_the_page_of_the_command_line(self):
+    page = (_ROOT / 'docs' / 'command_line.md').read_text('utf-8')
+    of_help = _in_help()
+    self.assertNotEmpty(of_help)
+    # `--version` belongs to no command.
+    told = set(re.findall(r'--\w+', page)) - {'--version'}
+    self.assertSameElements(told, of_help)
+
+  def test_flags_in_the_readme_are_known(self):
+    text = (_ROOT / 'README.md').read_text('utf-8')
+    lines = re.findall('^ +tf_dnn_annotations .*', text, re.MULTILINE)
+    flags = set(re.findall(r'--\w+', ' '.join(lines)))
     self.assertNotEmpty(flags)
-    self.assertContainsSubset(flags, re.findall(r'--\w+', known))
+    self.assertContainsSubset(flags, _in_help())
 
-  def test_links_lead_somewhere(self):
-    links = re.findall(r'\]\(([^)#][^)]*)\)', _readme())
-    for link in links:
+  @parameterized.parameters(
+    path.relative_to(_ROOT).as_posix()
+    for path in [_ROOT / 'README.md', *_PAGES]
+  )
+  def test_links_lead_somewhere(self, name):
+    path = _ROOT / name
+    for link in re.findall(r'\]\(([^)#]+)[^)]*\)', path.read_text('utf-8')):
       if not link.startswith('https://'):
-        self.assertTrue((_ROOT / link).exists(), link)
+        self.assertTrue((path.parent / link).exists(), link)
 
-  def test_architecture_tells_of_every_module(self):
-    text = (_ROOT / 'docs' / 'architecture.md').read_text('utf-8')
-    parts = text.partition('## Parts')[2].partition('\n## ')[0]
-    told = []
-    for cell in re.findall(r'^\| (`[^|]*) \|', parts, re.MULTILINE):
-      told += re.findall(r'`(\w+)`', cell)
-    modules = {p.stem for p in (_ROOT / 'tf_dnn_annotations').glob('*.py')}
-    self.assertCountEqual(told, modules - {'__init__'})
+  def test_every_page_is_in_the_navigation(self):
+    text = (_ROOT / 'mkdocs.yml').read_text('utf-8')
+    listed = re.findall(r': (\w+\.md)$', text, re.MULTILINE)
+    self.assertCountEqual(listed, [page.name for page in _PAGES])
 
-  def test_extras_are_those_of_setup(self):
-    setup = (_ROOT / 'setup.py').read_text('utf-8')
-    extras = re.findall(r"'\.\[(\w+)\]'", _readme()) + ['progress']
-    for extra in extras:
-      self.assertIn(f"    '{extra}': ", setup)
+  def test_readme_is_short(self):
+    lines = (_ROOT / 'README.md').read_text('utf-8').splitlines()
+    self.assertLessEqual(len(lines), 130)
+
+  def test_extras_are_those_of_the_package(self):
+    text = (_ROOT / 'README.md').read_text('utf-8')
+    text += (_ROOT / 'docs' / 'start.md').read_text('utf-8')
+    extras = set(','.join(re.findall(r"'\.\[([\w,]+)\]'", text)).split(','))
+    metadata = (_ROOT / 'pyproject.toml').read_text('utf-8')
+    metadata += (_ROOT / 'setup.py').read_text('utf-8')
+    for extra in {*extras, 'progress'}:
+      self.assertRegex(metadata, rf"""(?m)^ *'?{extra}'?(:| =) """)
+
+
+class PictureTest(absltest.TestCase):
+  def test_its_numbers_add_up(self):
+    svg = xml.etree.ElementTree.parse(_ROOT / 'docs/images/penguin.svg')
+    baseline, *terms, output = (
+      float(text.text.replace('\N{MINUS SIGN}', '-'))
+      for text in svg.iter('{http://www.w3.org/2000/svg}text')
+      if text.get('class') == 'number'
+    )
+    self.assertLen(terms, 8)
+    # Ten numbers with two decimals.
+    self.assertAlmostEqual(baseline + sum(terms), output, delta=0.05)
+
+  def test_bars_are_as_long_as_their_numbers(self):
+    text = picture.drawn('A & B', -1.0, [('up', 3.0), ('down', -0.5)], 1.5)
+    svg = xml.etree.ElementTree.fromstring(text)
+    widths = [
+      float(bar.get('width'))
+      for bar in svg.iter('{http://www.w3.org/2000/svg}rect')
+      if bar.get('height') == str(picture.BAR)
+    ]
+    # From -1 to 2, the lowest and the highest output on the way.
+    scale = (picture.RIGHT - picture.LEFT) / 3
+    # Rounded to a tenth of a pixel.
+    np.testing.assert_allclose(
+      widths, np.multiply([1, 3, 0.5, 1.5], scale), atol=0.06
+    )
 
 
 if __name__ == '__main__':

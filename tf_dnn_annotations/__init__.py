@@ -8,6 +8,7 @@ __version__ = '0.1.0'
 # Loaded when first used (PEP 562), since each brings packages that another use
 # of this one does without: readers run where tensorflow_estimator cannot.
 _MODULES = {
+  'Attributions': 'results.attributions',
   'ColumnValues': 'explainers.baselines',
   'DNNClassifierWithLayerAnnotations': 'estimators',
   'DNNClassifierWithLayerAnnotationsV2': 'estimators',
@@ -15,6 +16,9 @@ _MODULES = {
   'DNNRegressorWithLayerAnnotationsV2': 'estimators',
   'IntegratedGradients': 'explainers.integrated_gradients',
   'LayerAnnotationsCollectionNames': 'annotations.names',
+  'NearBaseline': 'explainers.integrated_gradients',
+  'NotConverged': 'explainers.integrated_gradients',
+  'RowError': 'saved_models.row_errors',
   'UntrustedModelError': 'saved_models.trust',
 }
 

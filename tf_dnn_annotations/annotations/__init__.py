@@ -1,5 +1,5 @@
-"""What an export carries: how it is written into a graph and read from one.
+"""The annotations of an export, written into a graph and read from it.
 
-Shared by the writer, `estimators`, and the reader, `saved_models`; imports
-neither of them.
+`contract` has both directions, `annotate` and `find`. Shared by the writer,
+`estimators`, and the reader, `saved_models`, and imports neither of them.
 """

@@ -1,7 +1,8 @@
 """The config of a feature column, as the wire contract has it in JSON.
 
-Of TensorFlow's own columns it says the name, the width, the vocabulary. Of any
-other class nothing is known, and nothing of a config that lacks a field.
+The config of TensorFlow's own columns gives the name, the width and the
+vocabulary. Nothing is derived from the config of any other class, or from one
+that lacks a field.
 """
 
 import collections
@@ -11,7 +12,7 @@ _SUFFIXES = {
   'IndicatorColumn': '_indicator',
   'EmbeddingColumn': '_embedding',
 }
-# Fields of a config that hold a column, or in a list some.
+# Fields of a config that hold a column or a list of columns.
 _INNER = ('categorical_column', 'source_column', 'keys')
 
 
@@ -28,13 +29,13 @@ class ColumnConfig(
   __slots__ = ()
 
   def field(self, name, types):
-    """Returns a field of the config, None unless it is of one of the types."""
+    """Returns a field of the config, or None if it has another type."""
     value = self.config.get(name)
     is_right = isinstance(value, types) and not isinstance(value, bool)
     return value if is_right else None
 
   def inner(self):
-    """Returns the columns of which this one is made, list of `ColumnConfig`."""
+    """Returns the `ColumnConfig`s of the columns within this one, a list."""
     found = []
     for name in _INNER:
       value = self.config.get(name)
@@ -44,7 +45,7 @@ class ColumnConfig(
     return found
 
   def all(self):
-    """Returns this one and those of which it is made, at any depth."""
+    """Returns this config and those that it is made of, at any depth."""
     return [self] + [each for inner in self.inner() for each in inner.all()]
 
   def name(self):
@@ -101,11 +102,11 @@ class ColumnConfig(
     return None if size is None else size + self.num_oov_buckets()
 
   def num_oov_buckets(self):
-    """Returns how many categories stand for what is in no vocabulary."""
+    """Returns the number of categories for out-of-vocabulary values."""
     return self.field('num_oov_buckets', int) or 0
 
   def shape(self):
-    """Returns the shape of a numeric column, list of int, or None."""
+    """Returns the shape of a numeric column, a list of int, or None."""
     shape = self.field('shape', list)
     if not shape or not all(
       isinstance(size, int) and not isinstance(size, bool) and size > 0
@@ -118,7 +119,7 @@ class ColumnConfig(
     shape = self.shape()
     if shape is None:
       return None
-    # Not numpy's, whose integers overflow.
+    # Not numpy's product, whose integers overflow.
     number = 1
     for size in shape:
       number *= size
@@ -126,7 +127,7 @@ class ColumnConfig(
 
 
 def of(class_name, config):
-  """Returns the `ColumnConfig` of a class and a config, either maybe None."""
+  """Returns the `ColumnConfig` of a class name and a config, None or not."""
   return ColumnConfig(
     (class_name or '').lstrip('_'), config if isinstance(config, dict) else {}
   )

@@ -1,17 +1,14 @@
-"""Reads the layers of a DNN off the graph of a SavedModel."""
+"""The dense layers of a network, read off the graph of a SavedModel."""
 
 import collections
 
 import numpy as np
 
+from tf_dnn_annotations.annotations import graph_walks
 from tf_dnn_annotations.integrals import piecewise_linear
 
-# Operations that hand on a tensor as it is.
-_IDENTITIES = (
-  'Identity',
+_IDENTITIES = graph_walks.IDENTITIES + (
   'IdentityN',
-  'EnsureShape',
-  'CheckNumerics',
   'StopGradient',
   'PreventGradient',
 )
@@ -22,8 +19,8 @@ _ACTIVATIONS = {
   'LeakyRelu': lambda op: piecewise_linear.leaky_relu(op.get_attr('alpha')),
 }
 
-# What batch normalization is made of at inference, and how each operation
-# changes (scale, shift) of what went before, given its constant.
+# The operations of batch normalization at inference, and how each of them,
+# given its constant, changes the (scale, shift) of those before it.
 _AFFINE = {
   'Mul': lambda scale, shift, c: (scale * c, shift * c),
   'RealDiv': lambda scale, shift, c: (scale / c, shift / c),
@@ -33,12 +30,12 @@ _AFFINE = {
   'Sub': lambda scale, shift, c: (scale, shift - c),
 }
 _NOT_COMMUTATIVE = ('RealDiv', 'Sub', 'BiasAdd')
-# Operations with a state, which nothing changes in a model that is served.
+# Operations with a state that does not change while a model is served.
 _VARIABLES = ('Variable', 'VariableV2', 'VarHandleOp', 'ReadVariableOp')
 
 
 class UnrecognizedError(ValueError):
-  """A network that is not known to be piecewise linear."""
+  """The network is not known to be piecewise linear."""
 
 
 class DenseNetwork(
@@ -68,19 +65,19 @@ def read(columns, logits, run_fn):
     run_fn: function of a `Tensor` that depends on no input; returns its value.
 
   Raises:
-    UnrecognizedError: there is anything but dense layers, batch normalization
-      and ReLU, ReLU6, leaky ReLU or no activation in between.
+    UnrecognizedError: there is anything in between but dense layers, batch
+      normalization, and the activations ReLU, ReLU6, leaky ReLU or none.
   """
   data = _operations_behind(columns)
   activations, kernels, biases = [], [], []
   tensor = logits
   while True:
-    tensor = _skip(tensor, _IDENTITIES)
+    tensor = graph_walks.skip(tensor, _IDENTITIES)
     pre_activation = tensor
     inner, kernel, bias = _dense_layer(tensor, data)
     if kernels and kernel.shape.as_list()[1:] != list(kernels[-1].shape[:1]):
       raise UnrecognizedError(
-        f'the units of {tensor.name!r} are spread over more of them'
+        f'the units of {tensor.name!r} are broadcast to more units'
       )
     if _is_columns(inner, columns):
       break
@@ -99,7 +96,7 @@ def read(columns, logits, run_fn):
 
 
 def first_kernel(columns, first_layer):
-  """Returns the kernel of a dense layer that takes the columns.
+  """Returns the kernel of a dense layer that reads the columns.
 
   Args:
     columns: list of `Tensor` [batch, width], in the model's order.
@@ -109,23 +106,26 @@ def first_kernel(columns, first_layer):
     `Tensor` [width of all columns, units].
 
   Raises:
-    UnrecognizedError: `first_layer` is no such layer.
+    UnrecognizedError: `first_layer` is not such a layer.
   """
   inner, kernel, _ = _dense_layer(first_layer, _operations_behind(columns))
   if not _is_columns(inner, columns):
-    raise UnrecognizedError(f'{first_layer.name!r} does not take the columns')
+    raise UnrecognizedError(f'{first_layer.name!r} does not read the columns')
   return kernel
 
 
 def is_same(tensor, other):
-  """Whether two tensors hold the same, but for operations that do nothing."""
-  return _skip(tensor, _IDENTITIES).name == _skip(other, _IDENTITIES).name
+  """Returns whether two tensors are one, but for identities between them."""
+  return (
+    graph_walks.skip(tensor, _IDENTITIES).name
+    == graph_walks.skip(other, _IDENTITIES).name
+  )
 
 
 def _dense_layer(tensor, data):
-  """Returns (input, kernel, bias) of the dense layer that gives `tensor`."""
+  """Returns (input, kernel, bias) of the dense layer that computes `tensor`."""
   inner, bias = _data_and_constant(tensor.op, data, ('BiasAdd', 'Add', 'AddV2'))
-  product = _skip(inner, _IDENTITIES)
+  product = graph_walks.skip(inner, _IDENTITIES)
   return (*_data_and_constant(product.op, data, ('MatMul',)), bias)
 
 
@@ -139,15 +139,8 @@ def _operations_behind(columns):
   return behind
 
 
-def _skip(tensor, types):
-  while tensor.op.type in types:
-    # IdentityN hands on several, each as it is.
-    tensor = tensor.op.inputs[tensor.value_index]
-  return tensor
-
-
 def _data_and_constant(op, data, types):
-  """Returns the inputs of an operation of two: what varies, what does not."""
+  """Returns the two inputs of an operation: that of data, and the constant."""
   if op.type in types and len(op.inputs) == 2:
     varies = [tensor.op.name in data for tensor in op.inputs]
     if varies == [True, False]:
@@ -159,31 +152,31 @@ def _data_and_constant(op, data, types):
     if varies == [False, True] and op.type not in ('MatMul', *_NOT_COMMUTATIVE):
       return tuple(op.inputs)[::-1]
   raise UnrecognizedError(
-    f'the operation {op.name!r} ({op.type}) is no part of a dense layer with '
+    f'the operation {op.name!r} ({op.type}) is not part of a dense layer with '
     'a piecewise linear activation'
   )
 
 
 def _elementwise(tensor, data, run_fn):
-  """Returns what stands between two dense layers.
+  """Returns the element-wise operations between two dense layers.
 
   Returns:
     (activation, scale, shift, inner): `tensor` is scale * activation(inner) +
     shift.
   """
   steps = []
-  tensor = _skip(tensor, _IDENTITIES)
+  tensor = graph_walks.skip(tensor, _IDENTITIES)
   while tensor.op.type in _AFFINE and not _is_dense_layer(tensor):
     op = tensor.op
     tensor, constant = _data_and_constant(op, data, tuple(_AFFINE))
     constant = _constant(constant, run_fn)
-    # One for each unit, or one for all; not one for each row.
+    # One number per unit, or one for all units; not one per row.
     if constant.shape[:-1].count(1) != max(0, constant.ndim - 1):
       raise UnrecognizedError(
         f'the operation {op.name!r} treats the rows of a batch differently'
       )
     steps.append((_AFFINE[op.type], constant.reshape(constant.shape[-1:])))
-    tensor = _skip(tensor, _IDENTITIES)
+    tensor = graph_walks.skip(tensor, _IDENTITIES)
   scale, shift = 1.0, 0.0
   for step, constant in reversed(steps):
     scale, shift = step(scale, shift, constant)
@@ -195,16 +188,16 @@ def _elementwise(tensor, data, run_fn):
 
 
 def _constant(tensor, run_fn):
-  """Returns the value of a tensor, in float64, that is always the same."""
+  """Returns the value, in float64, of a tensor that is constant."""
   stack, seen = [tensor.op], {tensor.op.name}
   while stack:
     op = stack.pop()
     is_variable = op.type in _VARIABLES
-    # What is fed, or drawn at random.
+    # The operation is fed, or draws numbers at random.
     if 'Placeholder' in op.type or (op.op_def.is_stateful and not is_variable):
       raise UnrecognizedError(
         f'{tensor.name!r} depends on the operation {op.name!r} ({op.type}), '
-        'so that it is no constant'
+        'so it is not constant'
       )
     new = {source.op.name: source.op for source in op.inputs}
     stack += [op for name, op in new.items() if name not in seen]
@@ -214,15 +207,15 @@ def _constant(tensor, run_fn):
 
 def _is_dense_layer(tensor):
   return any(
-    _skip(source, _IDENTITIES).op.type == 'MatMul'
+    graph_walks.skip(source, _IDENTITIES).op.type == 'MatMul'
     for source in tensor.op.inputs
   )
 
 
 def _is_columns(tensor, columns):
-  """Whether a tensor is the columns, side by side and in their order."""
+  """Returns whether a tensor is the columns side by side, in their order."""
   names = [column.name for column in columns]
-  tensor = _skip(tensor, _IDENTITIES)
+  tensor = graph_walks.skip(tensor, _IDENTITIES)
   parts = [tensor]
   if tensor.op.type == 'ConcatV2' and tensor.name not in names:
     parts = list(tensor.op.inputs)[:-1]
@@ -230,7 +223,7 @@ def _is_columns(tensor, columns):
 
 
 def _to_column(tensor, names):
-  """Returns the column that a tensor is, but for its shape."""
+  """Returns the column that a tensor is a reshaped copy of."""
   while tensor.name not in names and (
     tensor.op.type in ('Reshape',) + _IDENTITIES
   ):

@@ -1,4 +1,7 @@
-"""What is upstream and downstream of tensors in a graph."""
+"""Walks upstream and downstream of tensors in a graph."""
+
+# Operations whose output is their input.
+IDENTITIES = ('Identity', 'EnsureShape', 'CheckNumerics')
 
 
 def ancestors(tensors, end=()):
@@ -6,8 +9,8 @@ def ancestors(tensors, end=()):
 
   Args:
     tensors: iterable of `Tensor`.
-    end: collection of names of tensors at which the walk stops: neither they
-      nor what is upstream of them is visited on their account.
+    end: collection of names of tensors at which the walk stops: it does not
+      go on to the operations that compute them.
 
   Returns:
     list of `tf.Operation`, ordered by name.
@@ -25,13 +28,19 @@ def ancestors(tensors, end=()):
 
 
 def descendants(tensors, is_followed=lambda op, tensor: True):
-  """Returns the names of tensors and of all that is computed from them.
+  """Returns the names of tensors and of all tensors computed from them.
 
   Args:
     tensors: iterable of `Tensor`.
     is_followed: function of a `tf.Operation` and one of its inputs that are
       downstream; whether the walk goes on to the operation's outputs.
+
+  Returns:
+    set of str.
   """
+  # By consumers and not in the order of operations: TensorFlow 1 puts inputs
+  # between the operations of a branch and the tensors that they read, so some
+  # come after the operations that read them.
   stack = list(tensors)
   found = {tensor.name for tensor in stack}
   while stack:
@@ -45,11 +54,11 @@ def descendants(tensors, is_followed=lambda op, tensor: True):
 
 
 def between(sources, sinks):
-  """Returns the operations on the ways from some tensors to others.
+  """Returns the operations on the paths from some tensors to others.
 
   Args:
     sources, sinks: iterables of `Tensor`. The operations that compute the
-      sources are not among them, those that compute the sinks are.
+      sinks are included, those that compute the sources are not.
   """
   downstream = descendants(sources)
   names = {tensor.name for tensor in sources}
@@ -58,3 +67,17 @@ def between(sources, sinks):
     for op in ancestors(sinks, end=names)
     if any(tensor.name in downstream for tensor in op.inputs)
   ]
+
+
+def skip(tensor, types):
+  """Returns the first tensor upstream that no operation of `types` computes.
+
+  Args:
+    tensor: `Tensor`.
+    types: collection of names of operation types whose i-th output is their
+      i-th input, at least in value.
+  """
+  while tensor.op.type in types:
+    # IdentityN has several outputs.
+    tensor = tensor.op.inputs[tensor.value_index]
+  return tensor

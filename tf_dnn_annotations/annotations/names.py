@@ -1,14 +1,14 @@
 """The strings of the wire contract between the writer and the readers."""
 
-# The SignatureDef that lists every annotated tensor, and how its outputs are
-# named: <kind>/<column, feature key or layer number>.
+# The SignatureDef that lists every annotated tensor. Its outputs are named
+# <kind>/<column, feature key or layer number>.
 SIGNATURE = 'layer_annotations'
 PROCESSED_FEATURES_OUTPUT = 'processed_features'
 UNPROCESSED_FEATURES_OUTPUT = 'unprocessed_features'
 HIDDEN_LAYERS_OUTPUT = 'hidden_layers'
 LOGITS_OUTPUT = 'logits'
 
-# A sparse feature is three tensors: its outputs are named <key>/<component>.
+# A sparse feature is three tensors; their outputs are named <key>/<component>.
 SPARSE_COMPONENTS = ('indices', 'values', 'dense_shape')
 
 
@@ -20,8 +20,8 @@ class LayerAnnotationsCollectionNames(object):
   """
 
   UNPROCESSED_FEATURES = 'layer_annotations/unprocessed_features'
-  # "annotatons" is how tf.contrib.estimator spelled it. SavedModels in the
-  # field carry it, so it is part of the format: written so, and read so.
+  # "annotatons" is the spelling of tf.contrib.estimator. SavedModels in the
+  # field carry it, so it is part of the format.
   PROCESSED_FEATURES = 'layer_annotatons/processed_features'
   FEATURE_COLUMNS = 'layer_annotations/feature_columns'
 
@@ -36,5 +36,5 @@ class LayerAnnotationsCollectionNames(object):
     return '%s/values' % collection_name
 
 
-# The spelling that contrib meant. Nothing writes it; readers accept it.
+# The spelling that contrib intended. Nothing writes it; readers accept it.
 PROCESSED_FEATURES_RESPELLED = 'layer_annotations/processed_features'

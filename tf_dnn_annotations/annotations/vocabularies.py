@@ -1,7 +1,7 @@
-"""The vocabularies of a model's columns, and values that are in none of them.
+"""The vocabularies of a model's columns, and values outside of them.
 
-What is not in its column's vocabulary becomes no category, and a spelling
-mistake no error. So such values are counted.
+A value outside its column's vocabulary is silently read as no category, even if
+it is only misspelt. So such values are counted and reported.
 """
 
 import collections
@@ -14,30 +14,33 @@ import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations.annotations import column_configs
 
-# Of the values that are in no vocabulary, how many are shown, and how much.
+# How many of the values outside a vocabulary are shown, and how much of each.
 _NUM_EXAMPLES = 3
 _EXAMPLE_LENGTH = 40
-# What may be between several values in a text that is taken for one.
+# Characters that may separate several values in a text that is read as one.
 _SEPARATORS = '|,;/&+ \t'
-# What programs write for a missing value, in lower case.
+# Texts that programs write for a missing value, in lower case.
 _MISSING = frozenset(
   '#n/a - -- . ? n/a na nan none null \\n <na> missing unknown'.split()
 )
 
 
 class Vocabulary(collections.namedtuple('Vocabulary', ['entries', 'others'])):
-  """What columns make of the values of a feature.
+  """The values of a feature that columns know, and how they read others.
 
   Attributes:
     entries: frozenset of bytes or int, the values that are in the vocabulary of
       some column.
-    others: sorted tuple of str, what columns take other values for.
+    others: sorted tuple of str, how columns read other values.
   """
 
   __slots__ = ()
 
   def hint(self, text):
-    """Returns what the text of a value that is in no vocabulary may be.
+    """Returns a guess at why a value is outside the vocabulary.
+
+    Args:
+      text: str, the value.
 
     Returns:
       (kind, detail): ('separator', the character between texts of which one is
@@ -58,10 +61,10 @@ class Vocabulary(collections.namedtuple('Vocabulary', ['entries', 'others'])):
 
 
 class UnknownCategories(RuntimeWarning):
-  """Values of features that are in no vocabulary of the model's columns.
+  """Values of features that are outside the vocabularies of their columns.
 
   Attributes:
-    counts: {feature key: how many values}.
+    counts: {feature key: number of such values}.
     examples: {feature key: list of the texts of the first few of them}.
   """
 
@@ -84,11 +87,11 @@ _REMEDIES = {
 
 
 def described(key, count, examples, vocabulary, remedies):
-  """Returns a line on values of a feature that are in no vocabulary.
+  """Returns a line on the values of a feature outside its vocabulary.
 
   Args:
-    key: the feature's.
-    count: how many values.
+    key: that of the feature.
+    count: number of such values.
     examples: list of the texts of a few of them.
     vocabulary: the feature's `Vocabulary`.
     remedies: {kind of `Vocabulary.hint`: sentence, with {text} and {detail}}.
@@ -114,7 +117,7 @@ def described(key, count, examples, vocabulary, remedies):
 
 
 class UnknownCounter(object):
-  """Counts the values of a call that are in no vocabulary.
+  """Counts the values of a call that are outside their vocabularies.
 
   Attributes:
     vocabularies: {feature key: `Vocabulary`} of the features to look at.
@@ -122,13 +125,13 @@ class UnknownCounter(object):
 
   def __init__(self, vocabularies):
     self.vocabularies = vocabularies
-    # An empty text is no value to a column, nor is -1 in a dense tensor.
+    # A column reads neither an empty text nor -1 in a dense tensor as a value.
     self._known = {
       key: vocabulary.entries | {b'', -1}
       for key, vocabulary in vocabularies.items()
     }
     self._counts = collections.Counter()
-    self._examples = collections.defaultdict(dict)  # Keys in order, as a set.
+    self._examples = collections.defaultdict(dict)  # Dicts as ordered sets.
     self._lock = threading.Lock()
 
   def add(self, values):
@@ -138,7 +141,7 @@ class UnknownCounter(object):
       array = value.values if is_sparse else value
       known = self._known[key]
       given = array.ravel().tolist()
-      if not known.issuperset(given):  # Mostly it is, and this is fast.
+      if not known.issuperset(given):  # Fast, and rarely true.
         unknown = [value for value in given if value not in known]
         with self._lock:
           self._counts[key] += len(unknown)
@@ -169,7 +172,7 @@ def find(columns, features, export_dir):
   """Returns {feature key: `Vocabulary`} of the features that are looked up.
 
   Args:
-    columns: iterable of `Column`, some with a config.
+    columns: iterable of `Column`.
     features: {feature key: object with `dtype`}.
     export_dir: the SavedModel's directory; its assets have the vocabularies
       that the model reads from files.
@@ -205,7 +208,7 @@ def find(columns, features, export_dir):
 
 
 def _other(config, vocabulary):
-  """Returns what a column takes values for that are not in its vocabulary."""
+  """Returns how a column reads values outside its vocabulary."""
   if config.num_oov_buckets():
     return 'an out-of-vocabulary bucket'
   default = config.field('default_value', int)
@@ -215,7 +218,7 @@ def _other(config, vocabulary):
 
 
 def _configs(columns):
-  """Returns the `ColumnConfig` of each column and of those in it."""
+  """Returns the `ColumnConfig`s of columns and of the columns within them."""
   return [
     config
     for column in columns
@@ -224,7 +227,7 @@ def _configs(columns):
 
 
 def entries_of_file(config, assets):
-  """Returns the entries of a vocabulary file, or None if it is not there.
+  """Returns the entries of a vocabulary file, None if they cannot be read.
 
   Args:
     config: the `column_configs.ColumnConfig` of the column.
@@ -240,7 +243,11 @@ def entries_of_file(config, assets):
 
 
 def assets_of(columns, export_dir):
-  """Returns {path of a vocabulary where the model was made: its asset}."""
+  """Returns {path of a vocabulary file in training: its path in assets/}.
+
+  Args:
+    columns, export_dir: as in `columns.element_names`.
+  """
   paths = {config.field('vocabulary_file', str) for config in _configs(columns)}
   by_name = collections.defaultdict(list)
   for path in filter(None, paths):
@@ -248,7 +255,8 @@ def assets_of(columns, export_dir):
   assets = {}
   for name, same_name in by_name.items():
     asset = os.path.join(export_dir, 'assets', name)
-    # Of two files of one name an export renames one, and does not say which.
+    # An export renames one of two files of the same name, and does not say
+    # which.
     if len(same_name) == 1 and tf.io.gfile.exists(asset):
       assets[same_name[0]] = asset
   return assets

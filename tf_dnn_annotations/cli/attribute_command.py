@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from tf_dnn_annotations.annotations import column_descriptions
+from tf_dnn_annotations.annotations import columns
 from tf_dnn_annotations.cli import attribution_notes
 from tf_dnn_annotations.cli import command_inputs
 from tf_dnn_annotations.cli import example_files
@@ -148,19 +148,14 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
       for warning in caught:
         notes.add(warning.message, [records[row] for row in good])
       return result, good, reasons
-    except ValueError as error:
-      # That of a baseline is the cause of another error.
-      is_baseline = isinstance(error.__cause__, annotated_model.RowError)
-      row_error = error.__cause__ if is_baseline else error
-      if not isinstance(row_error, annotated_model.RowError):
+    except annotated_model.RowError as error:
+      if error.of == 'examples':
+        record, remedy = records[error.row], command_inputs.SKIP
+      elif baseline_records:
+        record, remedy = baseline_records[error.row], ''
+      else:  # They are computed.
         raise
-      if is_baseline:
-        if not baseline_records:
-          raise
-        record, remedy = baseline_records[row_error.row], ''
-      else:
-        record, remedy = records[row_error.row], command_inputs.SKIP
-      raise ValueError(f'{record.place}: {row_error.reason}{remedy}') from error
+      raise ValueError(f'{record.place}: {error.reason}{remedy}') from error
 
   return attribute
 
@@ -262,9 +257,7 @@ def _attributions_by(arguments, model, empty):
 
     return names, per_feature
 
-  by_column = column_descriptions.element_names(
-    model.columns, arguments.export_dir
-  )
+  by_column = columns.element_names(model.columns, arguments.export_dir)
   return (
     [name for column in empty.columns for name in by_column[column]],
     lambda result: np.concatenate(

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tf_dnn_annotations.annotations import column_descriptions
+from tf_dnn_annotations.annotations import columns
 from tf_dnn_annotations.cli import messages
 from tf_dnn_annotations.saved_models import annotated_model
 from tf_dnn_annotations.text import plain_text
@@ -97,7 +97,7 @@ def _report(export_dir, model):
         (
           '  ' + column.name,
           str(column.width),
-          column_descriptions.kind(column),
+          columns.kind(column),
           ', '.join(column.feature_keys),
         )
         for column in model.columns

@@ -1,4 +1,4 @@
-"""Says in the terms of a model what a foreign checkpoint does not fit."""
+"""Explains, in terms of columns and layers, why a checkpoint does not fit."""
 
 import json
 import os
@@ -27,15 +27,16 @@ class ExplainingSaver(tf.train.Saver):
     """Restores `save_path`.
 
     Raises:
-      ValueError: there is no such checkpoint, or it was written by a model of
-        another configuration; names each column and layer that differs.
+      ValueError: there is no such checkpoint, or a model of another
+        configuration wrote it. The error names each column and layer that
+        differs.
     """
     _check_path(save_path)
     # Deferred until now, as a model_fn around ours may have added variables.
     self.build()
-    # Asked before the restore and not after it failed: it does not always
-    # fail. A resource variable takes another shape without complaint, and
-    # nobody misses a layer that is in the checkpoint alone.
+    # Compared before the restore and not after it has failed, since it does not
+    # always fail: a resource variable accepts another shape, and a layer that
+    # only the checkpoint has is ignored.
     differences = _differences(sess.graph, save_path)
     if differences:
       raise ValueError(
@@ -50,7 +51,7 @@ class ExplainingSaver(tf.train.Saver):
 
 
 def _check_path(path):
-  """Raises ValueError where `path` is not that of a checkpoint."""
+  """Raises ValueError if `path` is not that of a checkpoint."""
   path = tf.compat.as_str_any(path)
   found, prefix = None, _FILE_OF_CHECKPOINT.sub('', path)
   if prefix != path and tf.train.checkpoint_exists(prefix):
@@ -58,7 +59,7 @@ def _check_path(path):
   elif tf.io.gfile.isdir(path):
     problem, found = 'is a directory', tf.train.latest_checkpoint(path)
   elif os.path.basename(path) == 'checkpoint' and tf.io.gfile.exists(path):
-    problem = 'only tells which is the latest'
+    problem = 'only names the latest one'
     found = tf.train.latest_checkpoint(os.path.dirname(path))
   elif not tf.train.checkpoint_exists(path):
     problem = 'does not exist'
@@ -67,16 +68,16 @@ def _check_path(path):
   raise ValueError(
     "`checkpoint_path` must be a checkpoint's path, such as "
     f"'model/model.ckpt-100'; got {path!r}, which {problem}. Give "
-    + (repr(found) if found else "what an estimator's latest_checkpoint() says")
+    + (repr(found) if found else 'the value of estimator.latest_checkpoint()')
     + '.'
   )
 
 
 def _differences(graph, checkpoint_path):
-  """Returns a line for each variable that does not fit."""
+  """Returns a line per variable that does not fit."""
   saved = dict(tf.train.list_variables(checkpoint_path))
   if _OBJECT_GRAPH in saved:
-    return []  # Its names are no variables' names; Saver knows what to do.
+    return []  # It is keyed by objects and not by variables; Saver reads it.
   variables = _variables(graph)
   lines = []
   for name, shape in sorted(variables.items()):
@@ -114,7 +115,7 @@ def _variables(graph):
 
 
 def _part(name):
-  """Returns what a user calls the part of the model that owns a variable."""
+  """Returns a user's name for the part of the model that owns a variable."""
   match = _HIDDEN_LAYER.search(name)
   if match:
     norm = ' (batch norm)' if 'batchnorm' in match.group(2) else ''
@@ -126,21 +127,22 @@ def _part(name):
 
 
 def _hint_of_version(name, saved):
-  """Returns a sentence on a variable that V1 and V2 give two names.
+  """Returns a sentence on a variable that V1 and V2 name differently.
 
-  That of `tf.feature_column.shared_embeddings`, alone.
+  `tf.feature_column.shared_embeddings` alone has such variables.
   """
   for other in sorted(saved):
     if other.endswith('/' + name) or name.endswith('/' + other):
       return (
         f' There it is {other}, its name in '
-        f'{"V1" if len(other) > len(name) else "V2"} estimators: use one.'
+        f'{"V1" if len(other) > len(name) else "V2"} estimators: use one of '
+        'those.'
       )
   return ''
 
 
 def _hint(graph, name, shape, saved_shape):
-  """Returns a sentence on which argument made a kernel's shape differ."""
+  """Returns a sentence on the argument that makes a kernel's shape differ."""
   if not name.endswith('/kernel') or len(shape) != 2 or len(saved_shape) != 2:
     return ''
   hint = ''

@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations.explainers import baselines as baseline_points
-from tf_dnn_annotations.saved_models import annotated_model
 from tf_dnn_annotations.saved_models import example_forms
 from tf_dnn_annotations.saved_models import feature_values
 from tf_dnn_annotations.saved_models import raw_values
+from tf_dnn_annotations.saved_models import row_errors
 
 
 class SkippedRows(RuntimeWarning):
@@ -68,11 +68,13 @@ def attributions_of_others(explainer, examples, error, arguments):
       result = explainer.attribute(
         _chosen(examples, good), **_of_rows(arguments, num_rows, of_good)
       )
-    except annotated_model.RowError as row_error:
-      error = annotated_model.RowError(of_good[row_error.row], row_error.reason)
+    except row_errors.RowError as row_error:
+      if row_error.of != 'examples':
+        raise
+      error = row_errors.RowError(of_good[row_error.row], row_error.reason)
       continue
     errors = sorted(errors.items())
-    return result, num_rows, [annotated_model.RowError(*e) for e in errors]
+    return result, num_rows, [row_errors.RowError(*e) for e in errors]
 
 
 def find(model, examples, arguments):
@@ -96,7 +98,7 @@ def find(model, examples, arguments):
     for row in _not_finite(examples):
       try:
         feature_values.check_finite(feature_values.rows(examples, row, row + 1))
-      except annotated_model.RowError as error:
+      except row_errors.RowError as error:
         reasons[row] = error.reason
   stack = [list(range(num_rows))]
   while stack:
@@ -109,7 +111,7 @@ def find(model, examples, arguments):
         arguments.get('output', 'logits'),
         arguments.get('max_rows'),
       )
-    except annotated_model.RowError as error:
+    except row_errors.RowError as error:
       reasons[rows[error.row]] = error.reason
       middle = len(rows) // 2
       stack += [rows[:middle], rows[middle:]]

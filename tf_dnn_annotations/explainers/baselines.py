@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations.saved_models import feature_types
 from tf_dnn_annotations.saved_models import raw_values
+from tf_dnn_annotations.saved_models import row_errors
 from tf_dnn_annotations.text import suggestions
 
 
@@ -39,15 +40,16 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
     list of `Points`, one for each baseline, each of one row or of n.
 
   Raises:
+    RowError: a baseline cannot be used; it is a row of 'baselines'.
     ValueError: a key, a shape or a value is wrong.
-    TypeError: a value is no number.
+    TypeError: a value is not a number.
   """
   if baselines is None:
     try:
       return [model.point_of_zeros(output)]
-    except ValueError as error:
+    except row_errors.RowError as error:
       raise ValueError(
-        f'`baselines`: for zeros in every processed column {error}'
+        f'`baselines`: for zeros in every processed column {error.reason}'
       ) from error
   if isinstance(baselines, bytes):
     baselines = [baselines]
@@ -60,16 +62,18 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
       values = _processed(model, baselines, num_rows)
       try:
         return [model.points_of_columns(values, output, max_rows)]
-      except ValueError as error:
-        raise ValueError(f'`baselines`: {error}') from error
+      except row_errors.RowError as error:
+        raise error.among('baselines') from error
     baselines = _raw(model, baselines)
   try:
-    points = model.points_of_examples(baselines, output, max_rows)
+    points = model.points_of_examples(
+      baselines, output, max_rows, subject='raw examples'
+    )
+  except row_errors.RowError as error:
+    raise error.among('baselines') from error
   except (TypeError, ValueError) as error:
-    # The same words, said of this argument.
     kind = TypeError if isinstance(error, TypeError) else ValueError
-    reason = str(error).replace('`examples`', 'raw examples')
-    raise kind(f'`baselines`: {reason}') from error
+    raise kind(f'`baselines`: {error}') from error
   if not len(points.outputs):
     raise ValueError(
       '`baselines` must hold at least one example; got none. Leave it out '

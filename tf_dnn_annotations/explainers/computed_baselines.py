@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from tf_dnn_annotations.explainers import baselines
+from tf_dnn_annotations.explainers import choices
 from tf_dnn_annotations.saved_models import example_forms
 from tf_dnn_annotations.saved_models import feature_values
 from tf_dnn_annotations.text import suggestions
@@ -12,8 +13,6 @@ from tf_dnn_annotations.text import suggestions
 # How many rows the medians are taken over at most, a uniform sample of all:
 # the standard error of a median of as many is about 1 % of a deviation.
 _MEDIAN_ROWS = 16384
-
-STRATEGIES = ('mean', 'median', 'sample')
 
 
 def compute(model, batches, strategy, num_rows=100, seed=0, given='batches'):
@@ -101,13 +100,13 @@ def of_batches(model, batches, strategy):
 
 def check(strategy, argument):
   """Raises ValueError unless `strategy` is one, of the named argument."""
-  if strategy not in STRATEGIES:
+  if strategy not in choices.STRATEGIES:
     raise ValueError(
       f'`{argument}` must be '
       + ('' if argument == 'strategy' else 'examples, values of columns or ')
-      + f'one of {list(STRATEGIES)}; got {strategy!r}.'
+      + f'one of {list(choices.STRATEGIES)}; got {strategy!r}.'
       + (
-        suggestions.did_you_mean(strategy, STRATEGIES)
+        suggestions.did_you_mean(strategy, choices.STRATEGIES)
         or ' The mean is the cheapest of them; None, the default, stands for '
         'zeros in every processed column.'
       )

@@ -14,6 +14,7 @@ import numpy as np
 from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.explainers import bad_rows
 from tf_dnn_annotations.explainers import baselines as baseline_points
+from tf_dnn_annotations.explainers import choices
 from tf_dnn_annotations.explainers import computed_baselines
 from tf_dnn_annotations.explainers import targets as target_ids
 from tf_dnn_annotations.integrals import adaptive_quadrature
@@ -41,8 +42,6 @@ _EXACT_ROWS = 32, 512
 _INTEGRAL_NUMBERS = 1 << 21
 # Rows times weights that are worth a thread of their own.
 _LEAST_WORK = 1 << 18
-
-_OUTPUTS = ('logits', 'probabilities')
 
 # Attributions that cancel to less than this share of the sum of their absolute
 # values explain a difference that there hardly is.
@@ -352,7 +351,7 @@ class IntegratedGradients(object):
       try:
         result = self.attribute(examples, **arguments)
       except annotated_model.RowError as error:
-        if on_error == 'raise':
+        if on_error == 'raise' or error.of != 'examples':
           raise
         result, num_rows, errors = bad_rows.attributions_of_others(
           self, examples, error, arguments
@@ -421,8 +420,7 @@ class IntegratedGradients(object):
       raise ValueError(
         "`method` must be 'auto', 'exact' or one of "
         f"{list(rules.RULE_NAMES)}; got {method!r}. 'auto' needs no "
-        'number of steps.'
-        + suggestions.did_you_mean(method, ['auto', 'exact', *rules.RULE_NAMES])
+        'number of steps.' + suggestions.did_you_mean(method, choices.METHODS)
       )
     if num_steps is None:
       num_steps = DEFAULT_NUM_STEPS
@@ -440,23 +438,22 @@ class IntegratedGradients(object):
     num_targets = self.model.num_outputs if ids is None else 1
     noise = np.empty((len(x.outputs), num_targets))
     integrals, num_regions = self._integrators[output].integrate(
-      _path(start), _path(x), ids, noise
+      start.path, x.path, ids, noise
     )
     if output == 'probabilities':
       # What logits are known to is a share of them.
       network = self.model.network
       largest = [
-        np.abs(network.logits(_path(points))).max(axis=1)
-        for points in (start, x)
+        np.abs(network.logits(points.path)).max(axis=1) for points in (start, x)
       ]
       noise *= 1 + _SHARE_OF_LOGITS * np.maximum(*largest)[:, np.newaxis]
     return quadrature.Integrals(integrals, num_regions, noise=noise)
 
   def _fixed(self, output, nodes, weights, max_rows, start, x, ids, *_):
-    end = _path(x)
+    end = x.path
     integrals = quadrature.fixed(
       self._gradient_fn(output, ids),
-      np.broadcast_to(_path(start), end.shape),
+      np.broadcast_to(start.path, end.shape),
       end,
       nodes,
       weights,
@@ -477,11 +474,11 @@ class IntegratedGradients(object):
     outputs,
     columns,
   ):
-    end = _path(x)
+    end = x.path
     known = _ROUNDING * np.maximum(np.abs(outputs), np.abs(start_outputs))
     integrals = adaptive_quadrature.adaptive(
       self._gradient_fn(output, ids),
-      np.broadcast_to(_path(start), end.shape),
+      np.broadcast_to(start.path, end.shape),
       end,
       outputs - start_outputs,
       known,
@@ -497,7 +494,7 @@ class IntegratedGradients(object):
       # Of small ones the logarithm is about as large as the logits. A quarter
       # is as for logits: these activations are mostly smooth.
       least = np.clip(np.minimum(outputs, start_outputs), _LEAST, 1)
-      noise = rounding.of_path(_path(start), end, integrals.gradients)
+      noise = rounding.of_path(start.path, end, integrals.gradients)
       noise *= 0.25 - _SHARE_OF_LOGARITHM * np.log(least)
       integrals = integrals._replace(noise=noise)
     return integrals
@@ -508,26 +505,19 @@ class IntegratedGradients(object):
 
   def _gradient_fn(self, output, ids):
     """Returns the function that `quadrature` takes, of points on the path."""
-    model = self.model
 
     def gradients(points, rows):
       targets = None if ids is None else ids[rows]
-      if model.kernel is not None:
-        path = {'first_layer': points}
-        return model.gradients(output, path, targets)['first_layer']
-      path = {
-        name: points[:, part] for name, part in model.column_slices.items()
-      }
-      found = model.gradients(output, path, targets)
-      return np.concatenate([found[name] for name in path], axis=-1)
+      return self.model.gradients(output, points, targets)
 
     return gradients
 
   def _check_output(self, output):
-    if output not in _OUTPUTS:
+    if output not in choices.OUTPUTS:
       raise ValueError(
-        f'`output` must be one of {list(_OUTPUTS)}; got {output!r}. Logits are '
-        'the usual choice.' + suggestions.did_you_mean(output, _OUTPUTS)
+        f'`output` must be one of {list(choices.OUTPUTS)}; got {output!r}. '
+        'Logits are the usual choice.'
+        + suggestions.did_you_mean(output, choices.OUTPUTS)
       )
     if output == 'probabilities' and self.model.kind == 'regressor':
       raise ValueError(
@@ -576,7 +566,7 @@ class _Sums(object):
     differences = x.columns
     if start.columns.any():
       differences = differences - start.columns
-    ends = _path(start), _path(x)
+    ends = start.path, x.path
     integrals = engine(
       start,
       x,
@@ -683,11 +673,6 @@ def _of_targets(values, ids):
   if ids is None:
     return values
   return np.take_along_axis(values, ids[:, np.newaxis], axis=1)
-
-
-def _path(points):
-  """Returns where `Points` lie on their paths, [n, size]."""
-  return points.path.get('first_layer', points.columns)
 
 
 def _check_positive(name, value, types=(int, np.integer)):

@@ -9,10 +9,12 @@ import tensorflow.compat.v1 as tf
 
 from tf_dnn_annotations.annotations import annotation_checks
 from tf_dnn_annotations.annotations import class_labels
+from tf_dnn_annotations.annotations import contract
 from tf_dnn_annotations.annotations import dense_layers
-from tf_dnn_annotations.annotations import found_annotations
 from tf_dnn_annotations.annotations import graph_walks
 from tf_dnn_annotations.annotations import names
+from tf_dnn_annotations.annotations import prediction_checks
+from tf_dnn_annotations.annotations import tensor_infos
 from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.saved_models import example_forms
 from tf_dnn_annotations.saved_models import feature_values
@@ -118,7 +120,7 @@ class AnnotatedModel(object):
         (FileNotFoundError, refusals.Refused, trust.UntrustedModelError),
       ):
         raise
-      if isinstance(error, found_annotations.AnnotationError):
+      if isinstance(error, contract.AnnotationError):
         raise refusals.contradictory(self._export_dir, error) from error
       raise refusals.unreadable(self._export_dir, error) from error
 
@@ -138,7 +140,7 @@ class AnnotatedModel(object):
     """Finds what the attributes tell in the graph just loaded."""
     signatures = meta_graph.signature_def
     self.signatures = sorted(signatures)
-    found = found_annotations.find(
+    found = contract.find(
       self._graph,
       signatures[names.SIGNATURE] if names.SIGNATURE in signatures else None,
     )
@@ -146,15 +148,13 @@ class AnnotatedModel(object):
       raise refusals.without_annotations(self._export_dir, signatures)
     self._found = found
     predict = (
-      found_annotations.tensors_of_signature(
-        self._graph, 'predict', signatures['predict']
-      )
+      tensor_infos.outputs(self._graph, 'predict', signatures['predict'])
       if 'predict' in signatures
       else {}
     )
     annotation_checks.check_inputs(signatures)
     annotation_checks.check(
-      found, predict, found_annotations.assets(meta_graph), self._runner.value
+      found, predict, tensor_infos.assets(meta_graph), self._runner.value
     )
     self._read_columns()
     self._outputs = self._output_tensors(predict)
@@ -176,7 +176,7 @@ class AnnotatedModel(object):
     self._read_inputs()
     self._predicted = self._prediction_tensor(predict)
     if 'probabilities' in predict:
-      annotation_checks.check_probabilities(
+      prediction_checks.check_probabilities(
         self._runner.run,
         found.logits,
         predict['probabilities'],
@@ -188,7 +188,7 @@ class AnnotatedModel(object):
         self._runner.run, found.logits, predict['classes'], self.num_classes
       )
       if self.labels and 'all_classes' in predict:
-        annotation_checks.check_labels(
+        prediction_checks.check_labels(
           self._runner.run, found.logits, predict['all_classes'], self.labels
         )
     # Forward and backward, a point holds each layer a few times over.
@@ -297,7 +297,7 @@ class AnnotatedModel(object):
     logits = self._found.logits
     if 'probabilities' not in predict:
       if 'class_ids' in predict or 'classes' in predict:
-        raise found_annotations.AnnotationError(
+        raise contract.AnnotationError(
           "the signature 'predict' gives classes and no probabilities"
         )
       self.kind = 'regressor'
@@ -319,13 +319,13 @@ class AnnotatedModel(object):
       return tf.argmax(self._outputs['logits'], axis=-1)
     class_ids = predict['class_ids']
     if not class_ids.dtype.is_integer or class_ids.shape.as_list()[1:] != [1]:
-      raise found_annotations.AnnotationError(
+      raise contract.AnnotationError(
         "the output 'class_ids' of the signature 'predict' must be an integer "
         f'for each row, and is {class_ids.dtype.name} of shape '
         f'{class_ids.shape}'
       )
     # Where it is the index of the largest logit, that is known of the logits.
-    self._predicts_largest = annotation_checks.is_largest(
+    self._predicts_largest = prediction_checks.is_largest(
       class_ids, self._found.logits
     )
     return class_ids[:, 0]
@@ -341,7 +341,9 @@ class AnnotatedModel(object):
       if not feature.is_sparse and feature.shape != [None]
     }
 
-  def points_of_examples(self, examples, output, max_rows=None):
+  def points_of_examples(
+    self, examples, output, max_rows=None, subject='`examples`'
+  ):
     """Computes the columns and outputs of examples.
 
     Args:
@@ -349,6 +351,7 @@ class AnnotatedModel(object):
         `feature_values.batch` does.
       output: 'logits' or 'probabilities'.
       max_rows: most rows in one model call.
+      subject: what error messages call the examples.
 
     Returns:
       `Points`.
@@ -359,18 +362,18 @@ class AnnotatedModel(object):
       TypeError: a feature of another type, or `examples` is no such thing.
     """
     chunk = max_rows or self.rows_a_call
-    num_rows, read_fn = self.reader(examples)
+    num_rows, read_fn = self.reader(examples, subject)
     parts = [
       self.points_of_rows(read_fn, first, min(first + chunk, num_rows), output)
       for first in range(0, max(num_rows, 1), chunk)
     ]
     return model_points.joined(parts)
 
-  def reader(self, examples):
+  def reader(self, examples, subject='`examples`'):
     """Returns how rows of examples get into the model.
 
     Args:
-      examples: as in `points_of_examples`.
+      examples, subject: as in `points_of_examples`.
 
     Returns:
       (n, function of the first and the last row that returns what the session
@@ -385,9 +388,11 @@ class AnnotatedModel(object):
         RuntimeWarning,
         stacklevel=3,
       )
-    examples = example_forms.plain(examples)
+    examples = example_forms.plain(examples, subject)
     if isinstance(examples, dict):
-      values, num_rows = feature_values.batch(self.features, examples)
+      values, num_rows = feature_values.batch(
+        self.features, examples, subject=subject
+      )
 
       def feed_of_rows(first, last):
         return self._feed(feature_values.rows(values, first, last))
@@ -466,7 +471,9 @@ class AnnotatedModel(object):
 
   def _fetches(self, output):
     """Returns what `_points` takes of the model."""
-    fetches = {'path': self._path_tensors, 'outputs': self._outputs[output]}
+    fetches = {'outputs': self._outputs[output]}
+    if self.kernel is not None:
+      fetches['path'] = self._path_tensors['first_layer']
     if output != 'logits' or not self._predicts_largest:
       fetches['predicted'] = self._predicted
     return fetches
@@ -499,11 +506,8 @@ class AnnotatedModel(object):
     parts = []
     for first in range(0, max(len(columns), 1), chunk):
       rows = columns[first : first + chunk]
-      feed = {
-        self._found.columns[name]: rows[:, part]
-        for name, part in self.column_slices.items()
-      }
-      parts.append(_points(rows, self._runner.run(fetches, feed)))
+      fetched = self._runner.run(fetches, self._feed_of_columns(rows))
+      parts.append(_points(rows, fetched))
       model_points.check_no_overflow(parts[-1], first)
     return model_points.joined(parts)
 
@@ -518,38 +522,41 @@ class AnnotatedModel(object):
   @property
   def path_size(self):
     """The number of dimensions of the space in which paths are followed."""
-    if 'first_layer' in self._path_tensors:
-      return self._path_tensors['first_layer'].shape.as_list()[-1]
-    return self.width
+    return self.width if self.kernel is None else self.kernel.shape[1]
 
   def gradients(self, output, path, targets):
     """Computes the gradients of outputs with respect to points of a path.
 
     Args:
       output: 'logits' or 'probabilities'.
-      path: {name: float [n, size]}, as in `Points.path`.
+      path: float [n, size], as in `Points.path`.
       targets: int [n], the output of each row; None for all outputs.
 
     Returns:
-      {name: [n, T, size]} with T = 1 or num_outputs.
+      [n, T, size] with T = 1 or num_outputs.
     """
     self._runner.check_open()
-    feed = {self._path_tensors[name]: value for name, value in path.items()}
+    if self.kernel is not None:
+      feed = {self._path_tensors['first_layer']: path}
+    else:
+      feed = self._feed_of_columns(path)
     if targets is not None:
       weights, gradients = self._gradients.tensors(output, None)
       selection = np.zeros((len(targets), self.num_outputs))
       selection[np.arange(len(targets)), targets] = 1
       feed[weights] = selection
-      fetched = self._runner.run(gradients, feed)
-      return {name: value[:, np.newaxis] for name, value in fetched.items()}
+      return _side_by_side(self._runner.run(gradients, feed))[:, np.newaxis]
     # One run: the outputs share the forward pass.
     fetched = self._runner.run(
       [self._gradients.tensors(output, k)[1] for k in range(self.num_outputs)],
       feed,
     )
+    return np.stack([_side_by_side(gradients) for gradients in fetched], axis=1)
+
+  def _feed_of_columns(self, columns):
     return {
-      name: np.stack([gradients[name] for gradients in fetched], axis=1)
-      for name in path
+      self._found.columns[name]: columns[:, part]
+      for name, part in self.column_slices.items()
     }
 
   @property
@@ -617,7 +624,16 @@ def _points(columns, fetched):
   predicted = fetched.get('predicted')
   if predicted is None:
     predicted = np.argmax(fetched['outputs'], axis=1)
-  return Points(columns, fetched['path'], fetched['outputs'], predicted)
+  path = fetched.get('path', columns)
+  return Points(columns, path, fetched['outputs'], predicted)
+
+
+def _side_by_side(gradients):
+  """Returns {name: gradient [n, size]} as one array [n, size of all]."""
+  if len(gradients) == 1:
+    (gradient,) = gradients.values()
+    return gradient
+  return np.concatenate(list(gradients.values()), axis=-1)
 
 
 def _feature(key, tensor):

@@ -14,13 +14,14 @@ _REMEDY = (
 )
 
 
-def plain(examples):
+def plain(examples, subject='`examples`'):
   """Returns examples in one of two forms.
 
   Args:
     examples: raw features, as a dict or another mapping of feature key to
       values, a pandas DataFrame, or an iterable of dicts, one per row; or
       serialized tf.Examples: an iterable of bytes, or an eager string Tensor.
+    subject: what error messages call them.
 
   Returns:
     {feature key: values}, or a list of bytes.
@@ -32,39 +33,39 @@ def plain(examples):
   if isinstance(examples, collections.abc.Mapping):
     return _of_mapping(examples)
   if raw_values.is_frame(examples):
-    return _of_frame(examples)
+    return _of_frame(examples, subject)
   if _is_dataset(examples):
     raise TypeError(
-      '`examples` must be rows; got a tf.data.Dataset. Give its batches, of '
+      f'{subject} must be rows; got a tf.data.Dataset. Give its batches, of '
       'serialized tf.Examples or of dicts of raw features, to '
       'attribute_batches: ' + _batches_of_dataset()
     )
   if isinstance(examples, (tf.Tensor, tf.Variable)):
-    examples = raw_values.concrete('`examples`', examples)
+    examples = raw_values.concrete(subject, examples)
   if (
     isinstance(examples, (str, bytes, type))
     or not hasattr(examples, '__iter__')
     or not getattr(examples, 'ndim', 1)
   ):
     raise TypeError(
-      f'`examples` must be a list; got {raw_values.shown(examples)}. '
+      f'{subject} must be a list; got {raw_values.shown(examples)}. '
       f'{_REMEDY} Of batches, each is such a list or dict.'
     )
   if getattr(getattr(examples, 'dtype', None), 'kind', '') == 'S':
     raise TypeError(
-      "`examples` must keep each byte; got an array of numpy's own strings, "
+      f"{subject} must keep each byte; got an array of numpy's own strings, "
       'which drops zeros at their ends. Give the list, or np.array(examples, '
       'object).'
     )
   rows = list(examples)
   if rows and isinstance(rows[0], collections.abc.Mapping):
-    return _of_rows(rows)
+    return _of_rows(rows, subject)
   if not set(map(type, rows)) <= {bytes}:
-    _check_types(rows, examples)
+    _check_types(rows, examples, subject)
   return rows
 
 
-def _check_types(rows, examples):
+def _check_types(rows, examples, subject):
   """Raises TypeError at the first row that is not bytes."""
   for i, row in enumerate(rows):
     if isinstance(row, bytes):
@@ -75,7 +76,7 @@ def _check_types(rows, examples):
     elif isinstance(row, (tf.Tensor, tf.Variable)):
       remedy += ' An eager Tensor has them in numpy().'
     raise TypeError(
-      f'`examples` must hold bytes; got {type(row).__name__} at row {i}. '
+      f'{subject} must hold bytes; got {type(row).__name__} at row {i}. '
       + remedy
     )
 
@@ -129,31 +130,31 @@ def _of_mapping(mapping):
   }
 
 
-def _of_frame(frame):
+def _of_frame(frame, subject):
   """Returns {column name: Series} of a pandas DataFrame."""
   names = list(frame.columns)
   if any(isinstance(name, tuple) for name in names):
     raise ValueError(
-      '`examples` must have feature keys as names of columns; got a MultiIndex '
+      f'{subject} must have feature keys as names of columns; got a MultiIndex '
       f'with {names[0]!r}. Give each column one name.'
     )
   counts = collections.Counter(names)
   twice = sorted(str(name) for name, count in counts.items() if count > 1)
   if twice:
     raise ValueError(
-      f'`examples` must have columns of different names; got {twice} more than '
+      f'{subject} must have columns of different names; got {twice} more than '
       'once. Rename or drop them.'
     )
   return {name: frame.iloc[:, i] for i, name in enumerate(names)}
 
 
-def _of_rows(rows):
+def _of_rows(rows, subject):
   """Returns {feature key: list of n values} of dicts of single rows."""
   keys = set(rows[0])
   for i, row in enumerate(rows):
     if not isinstance(row, collections.abc.Mapping):
       raise TypeError(
-        f'`examples` must hold dicts, like row 0; got {type(row).__name__} at '
+        f'{subject} must hold dicts, like row 0; got {type(row).__name__} at '
         f'row {i}. Give every row in one form; of pairs of features and label, '
         'the features.'
       )

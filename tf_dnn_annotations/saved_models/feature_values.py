@@ -29,7 +29,7 @@ class Feature(
   __slots__ = ()
 
 
-def batch(features, raw, is_finite=True):
+def batch(features, raw, is_finite=True, subject='`examples`'):
   """Returns the values of raw features as arrays of the features' types.
 
   Args:
@@ -41,6 +41,7 @@ def batch(features, raw, is_finite=True):
       None, NaN and NA are missing, and in arrays and single values '', -1 and
       0.0, too, by the type, as tf.feature_column takes them.
     is_finite: whether a NaN or an infinity is an error.
+    subject: what error messages call the examples.
 
   Returns:
     ({key: array or `tf.SparseTensorValue`}, n)
@@ -55,7 +56,7 @@ def batch(features, raw, is_finite=True):
   if unknown or missing:
     hints = [suggestions.did_you_mean(key, missing) for key in unknown]
     raise ValueError(
-      f'`examples` must have the features {sorted(features)}; got '
+      f'{subject} must have the features {sorted(features)}; got '
       f'{sorted(map(str, raw))}.'
       + (f' Not known to the model: {unknown}.' if unknown else '')
       + ''.join(hints)
@@ -70,7 +71,7 @@ def batch(features, raw, is_finite=True):
   sizes = {key: num_rows(value) for key, value in values.items()}
   if len(set(sizes.values())) > 1:
     raise ValueError(
-      '`examples` must have as many rows for each feature; got '
+      f'{subject} must have as many rows for each feature; got '
       f'{dict(sorted(sizes.items()))}. Make the first dimensions equal.'
     )
   if is_finite:

@@ -94,7 +94,7 @@ class ModelSession(object):
     except serialized_examples.ROW_ERRORS as error:
       row, reason = self._failing_row(fetches, feed, error)
       if row is None:
-        raise ValueError(f'`examples` cannot be read: {reason}') from error
+        raise ValueError(f'the rows cannot be read: {reason}') from error
       raise feature_values.RowError(first_row + row, reason) from error
 
   def _failing_row(self, fetches, feed, error):

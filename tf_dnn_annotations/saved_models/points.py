@@ -14,9 +14,9 @@ class Points(
 
   Attributes:
     columns: float [n, width of all columns], side by side in the model's order.
-    path: {name: float [n, size]}, where the points lie in the space in which
-      paths are followed: {'first_layer': the first dense layer's
-      pre-activation}, or {column name: its values}.
+    path: float [n, size], where the points lie in the space in which paths are
+      followed: the first dense layer's pre-activation if the model's `kernel`
+      is known, otherwise `columns` themselves.
     outputs: [n, num_outputs].
     predicted: int [n], the index of the output that the model itself predicts:
       its class_ids, or that of the largest logit where it has none.
@@ -30,7 +30,7 @@ class Points(
       index = slice(None)
     return Points(
       self.columns[index],
-      {name: value[index] for name, value in self.path.items()},
+      self.path[index],
       self.outputs[index],
       self.predicted[index],
     )
@@ -42,10 +42,7 @@ def joined(parts):
     return parts[0]
   return Points(
     np.concatenate([part.columns for part in parts]),
-    {
-      name: np.concatenate([part.path[name] for part in parts])
-      for name in parts[0].path
-    },
+    np.concatenate([part.path for part in parts]),
     np.concatenate([part.outputs for part in parts]),
     np.concatenate([part.predicted for part in parts]),
   )
@@ -53,7 +50,7 @@ def joined(parts):
 
 def check_no_overflow(points, first_row):
   """Raises `RowError` at the first row that the model cannot compute."""
-  for values in (points.outputs, *points.path.values()):
+  for values in (points.outputs, points.path):
     if not feature_values.is_finite(values):
       row = np.argwhere(~np.isfinite(values))[0][0]
       raise feature_values.RowError(

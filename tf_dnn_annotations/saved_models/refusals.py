@@ -167,8 +167,8 @@ def not_run(export_dir, error):
   elif isinstance(error, (TypeError, ValueError)):
     # Of Python, about what is fed.
     remedy = (
-      'Compare `examples` with the features of the model (the command inspect '
-      'lists them), or export it again.'
+      'Compare the examples with the features of the model (the command '
+      'inspect lists them), or export it again.'
     )
   return Refused(
     f'The model of {export_dir!r} cannot be run: {_described(error)}. {remedy}'

@@ -205,7 +205,7 @@ def parsing_spec(feature):
     raise ValueError(
       f'feature {feature.key!r} has the shape {feature.shape} in this model of '
       'raw features, which is not known well enough to parse tf.Examples. Give '
-      '`examples` as a dict of arrays.'
+      'raw features, as a dict of arrays.'
     )
   return tf.io.FixedLenFeature(feature.shape, dtype)
 
