@@ -29,8 +29,9 @@ from tf_dnn_annotations.cli import attribute_command, main
 
 
 def run(arguments):
-  # What is started in the background ignores it.
+  # A process in the background ignores SIGINT, and one under nohup SIGHUP.
   signal.signal(signal.SIGINT, signal.default_int_handler)
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)
   os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
   os.dup2(os.open('stderr', os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
   sys.argv[1:] = arguments
