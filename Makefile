@@ -1,7 +1,8 @@
 # Each target makes its own virtual environment in .venv, once; see
 # tools/find_python for which Python is taken. PYTHON=<command> takes another.
 
-.PHONY: help demo docs test test-others fuzz bench lint format build-files clean
+.PHONY: help demo docs test test-all test-others fuzz bench lint format build-files \
+  clean
 
 VENV = .venv
 C = $(wildcard tf_dnn_annotations/integrals/*.[ch])
@@ -21,7 +22,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 help:
 	@echo 'make demo    train, export and explain a model of the penguins'
-	@echo 'make test    all tests, on TensorFlow 2.15, or 2.21 from Python 3.12'
+	@echo 'make test    the tests of some minutes, on TensorFlow 2.15, or 2.21 from'
+	@echo '             Python 3.12'
+	@echo 'make test-all'
+	@echo '             all tests, with those marked slow: clusters, say'
 	@echo 'make test-others'
 	@echo '             tests on TensorFlow 1.15 to 2.21: see noxfile.py'
 	@echo 'make fuzz MINUTES=20 SEED=1'
@@ -38,6 +42,9 @@ demo: $(VENV)/.runs
 # Two workers, as a model in training keeps a core busy; those tests stay
 # together that share a class's or a module's trained model.
 test: $(VENV)/.tests
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadscope -m 'not slow'
+
+test-all: $(VENV)/.tests
 	$(VENV)/bin/python -m pytest -q -n 2 --dist loadscope
 
 test-others: $(VENV)/.tests

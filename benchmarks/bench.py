@@ -1,9 +1,9 @@
-"""How fast and how exact this package and its peers are, in one run.
+"""Measures the speed and the error of this package and its peers in one run.
 
     python -m benchmarks.bench --quick
     python -m benchmarks.bench --only=speed,memory
 
-`make bench` runs all of it. See README.md here for what the numbers mean.
+`make bench` runs all of it. README.md in this directory explains the numbers.
 """
 
 import importlib.metadata
@@ -144,7 +144,7 @@ def _machine():
 
 def main(argv):
   if len(argv) > 1:
-    raise app.UsageError(f'There are no arguments but flags; got {argv[1:]}.')
+    raise app.UsageError(f'Only flags are accepted; got {argv[1:]}.')
   logging.getLogger('tensorflow').setLevel('ERROR')
   default = pathlib.Path(__file__).parent / 'results'
   if _QUICK.value:

@@ -1,4 +1,4 @@
-"""Networks and rows that are measured, the same for all peers."""
+"""The networks and rows of the benchmark, the same for all peers."""
 
 import collections
 import functools
@@ -47,10 +47,10 @@ class Case(
     return rng.randn(num_rows, self.width).astype(np.float32)
 
   def targets(self, x):
-    """Returns int [n], the logit that is explained of each row.
+    """Returns int [n], the logit that is explained for each row.
 
-    It is the highest one, so that what is explained is never near zero; of
-    one logit, that one.
+    It is the highest one, so that the explained output is never near zero; a
+    single logit is always explained.
     """
     for i, (kernel, bias) in enumerate(self.layers()):
       x = (np.maximum(x, 0) if i else x) @ kernel + bias
@@ -58,7 +58,7 @@ class Case(
 
   def export(self):
     """Returns the directory of an annotated SavedModel of the network."""
-    # They load TensorFlow, which not every peer should have in memory.
+    # These load TensorFlow, which not every peer should have in memory.
     from tests.support import network_export
     from tests.support import numpy_network
 

@@ -1,4 +1,4 @@
-"""From TFRecords to attributions, against from TFRecords to predictions."""
+"""Compares TFRecords to attributions with TFRecords to predictions."""
 
 import contextlib
 import os
@@ -15,8 +15,8 @@ _HIDDEN_UNITS = [128, 64]
 
 
 def measure(repeats):
-  """Returns {'predict', 'attribute': rows/s, 'ratio': attribute's share}."""
-  # The one that starts the workers should stay small until it is needed.
+  """Returns {'predict', 'attribute': rows/s, 'ratio': attribute / predict}."""
+  # The process that starts the workers stays small until this is needed.
   import tensorflow as tf
 
   import tf_dnn_annotations as tfda
@@ -110,7 +110,7 @@ def _columns(tf):
 
 
 def _examples(tf):
-  """Returns serialized tf.Examples with what the columns read, and a label."""
+  """Returns serialized tf.Examples of the features and a label."""
   rng = np.random.RandomState(0)
   numbers = rng.randn(_NUM_ROWS, 8)
   words = rng.randint(20, size=(_NUM_ROWS, 4))

@@ -1,7 +1,7 @@
-"""What is measured: each function gives one part of the results.
+"""The measurements: each method of `Bench` returns one part of the results.
 
-Peers take turns within every measurement, so that what else the machine does
-meets all of them alike. A measurement is the median of such turns.
+Peers take turns within every measurement, so that other load on the machine
+affects all of them alike. A measurement is the median over such turns.
 """
 
 import functools
@@ -17,9 +17,9 @@ from tests.support import directories
 from tests.support import numpy_network
 
 NUM_STEPS = 50
-# The steps that others are given to become as exact as this package. Those of
-# whom more are not asked need a minute, before they begin, to find as many
-# Gauss-Legendre nodes.
+# How many steps the others are given to become as exact as this package. Those
+# with only 1000 compute Gauss-Legendre nodes first, which takes a minute for
+# more.
 MOST_STEPS = {
   'plain tf.function': 5000,
   'captum': 1000,
@@ -34,7 +34,7 @@ _ROWS_OF_ERRORS = 8
 _ROWS_OF_MOST_STEPS = 4
 # A turn takes about this long: fewer rows for slow peers, several calls for
 # fast ones.
-_SECONDS_A_TURN = 0.2
+_SECONDS_PER_TURN = 0.2
 
 
 class Bench(object):
@@ -73,7 +73,7 @@ class Bench(object):
     return results
 
   def classes(self, num_classes):
-    """Returns for each number of classes what all of them at once cost."""
+    """Returns the cost of all classes at once, for each number of classes."""
     results = []
     for classes in num_classes:
       case = cases.Case(300, (128, 64), classes)
@@ -88,7 +88,7 @@ class Bench(object):
       results.append(
         {
           'num_classes': classes,
-          'ms_a_row': 1e3 * statistics.median(ones) / _NUM_ROWS,
+          'ms_per_row': 1e3 * statistics.median(ones) / _NUM_ROWS,
           'all_to_one': statistics.median(ratios),
         }
       )
@@ -96,7 +96,7 @@ class Bench(object):
     return results
 
   def curves(self, steps, rows):
-    """Returns milliseconds a row against the number of steps and of rows."""
+    """Returns milliseconds per row against the number of steps and of rows."""
     case = cases.Case(300, (128, 64), 10)
     settings = self._settings(case)
     ours = 'ours, gausslegendre'
@@ -132,7 +132,7 @@ class Bench(object):
     return result
 
   def memory(self, peer_cases, steps, our_cases, settings):
-    """Returns what is held beyond a loaded model, in bytes.
+    """Returns the peak memory beyond that of a loaded model, in bytes.
 
     Args:
       peer_cases: list of `Case` for which all peers are measured.
@@ -214,12 +214,12 @@ class Bench(object):
     return self._found
 
   def _turns(self, case, settings):
-    """Returns {peer: {'rows_a_second', 'setting', ...}}, taken in turns."""
+    """Returns {peer: {'rows_per_second', 'setting', ...}}, taken in turns."""
     rates = {name: [] for name in settings}
     names = list(settings)
     arguments = {}
     for name in names:
-      rows = self._rates[name] * _SECONDS_A_TURN
+      rows = self._rates[name] * _SECONDS_PER_TURN
       num_rows = int(np.clip(rows, 8, _NUM_ROWS))
       arguments[name] = {
         'num_rows': num_rows,
@@ -227,7 +227,7 @@ class Bench(object):
         'num_steps': NUM_STEPS,
         'setting': settings[name],
       }
-      # Whatever a new number of rows brings with it is no part of a turn.
+      # The first call with a new number of rows is not part of a turn.
       self._workers[name].seconds(**dict(arguments[name], num_calls=1))
     for turn in range(self._repeats):
       for name in names[turn % len(names) :] + names[: turn % len(names)]:
@@ -237,8 +237,8 @@ class Bench(object):
         )
     return {
       name: {
-        'rows_a_second': statistics.median(rates[name]),
-        # Of the same turn: what slows one down slows down the other.
+        'rows_per_second': statistics.median(rates[name]),
+        # Of the same turn, in which the load was the same for both.
         'ours_to_it': statistics.median(
           ours / its for ours, its in zip(rates['ours'], rates[name])
         ),
@@ -256,7 +256,7 @@ class Bench(object):
     return error(np.load(path), _exact(case)[:num_rows])
 
   def _add_most_steps(self, case, measured):
-    """Adds how exact others are with as many steps as they are given."""
+    """Adds the errors of the others with `MOST_STEPS`."""
     for name, setting in self._found.items():
       if name == 'ours':
         continue
@@ -308,7 +308,7 @@ def _named(case):
 
 def _line(result):
   rates = '  '.join(
-    f'{name} {peer["rows_a_second"]:.0f}'
+    f'{name} {peer["rows_per_second"]:.0f}'
     for name, peer in result['peers'].items()
   )
   return (

@@ -1,9 +1,10 @@
 """Integrated Gradients of a network by this package and by others.
 
-A peer is a class that takes a `cases.Case` and the SavedModel of its network,
-and loads what it needs of them:
+A peer is a class whose constructor takes a `cases.Case` and the directory of
+the SavedModel of its network:
 
-  SETTINGS: list of dicts, what it may be given, the best of which is taken.
+  SETTINGS: list of dicts of further arguments of `attribute`; the fastest is
+    measured.
   attribute(x, targets, num_steps, **setting): float32 [n, width], the
     attributions of rows [n, width] against zeros, of the logits of `targets`.
 
@@ -28,7 +29,7 @@ class Ours(object):
   def __init__(self, case, export_dir):
     import tf_dnn_annotations as tfda
 
-    # Of random networks, some rows' outputs are near the baseline's.
+    # Some outputs of random networks are near those of the baseline.
     warnings.simplefilter('ignore', RuntimeWarning)
     self._ig = tfda.IntegratedGradients(export_dir)
     self._first_logit = 1 if case.num_logits == 1 else 0
@@ -85,7 +86,7 @@ class Alibi(object):
 
     self._ig = explainers.IntegratedGradients
     self._model = _keras_model(case)
-    # Of one logit, it is much faster where it is given no target.
+    # With a single logit, it is much faster without a target.
     self._takes_target = case.num_logits > 1
 
   def attribute(self, x, targets, num_steps, num_points):

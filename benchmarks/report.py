@@ -17,7 +17,7 @@ _COLORS = {
 
 
 def markdown(results):
-  """Returns the text of the results, as far as there are any."""
+  """Returns the text of those parts of the results that there are."""
   lines = ['# Results', '', _machine(results['machine'])]
   for part, function in _PARTS.items():
     if part in results:
@@ -59,7 +59,7 @@ def _speed(cases):
       _row(
         [_units(case), case['num_classes'], case['width']]
         + [
-          f'{of[name]["rows_a_second"]:,.0f} ({_rounded(of[name]["error"])})'
+          f'{of[name]["rows_per_second"]:,.0f} ({_rounded(of[name]["error"])})'
           for name in names
         ]
         + [
@@ -90,13 +90,13 @@ def _speed(cases):
     lines.append(
       _row(
         [_units(case), case['num_classes'], case['width']]
-        + [f'{ours["rows_a_second"]:,.0f} ({_rounded(ours["error"])})']
+        + [f'{ours["rows_per_second"]:,.0f} ({_rounded(ours["error"])})']
         + [
           f'{rates[name]:,.1f} ({_rounded(of[name]["more_steps"]["error"])}, '
           f'{of[name]["more_steps"]["num_steps"]})'
           for name in others
         ]
-        + [f'**{ours["rows_a_second"] / max(rates.values()):.0f}x**']
+        + [f'**{ours["rows_per_second"] / max(rates.values()):.0f}x**']
       )
     )
   return lines
@@ -109,7 +109,7 @@ def to_fastest_library(case):
 
 def _extrapolated(peer):
   steps = peer['more_steps']['num_steps']
-  return peer['rows_a_second'] * measurements.NUM_STEPS / steps
+  return peer['rows_per_second'] * measurements.NUM_STEPS / steps
 
 
 def _classes(cases):
@@ -118,7 +118,7 @@ def _classes(cases):
     '',
     "`targets='all'` at width 300, hidden layers 128-64, against one class.",
     '',
-    _row(['classes', 'one class, ms a row', 'all to one']),
+    _row(['classes', 'one class, ms per row', 'all to one']),
     _row(['---'] * 3),
   ]
   for case in cases:
@@ -126,7 +126,7 @@ def _classes(cases):
       _row(
         [
           case['num_classes'],
-          f'{case["ms_a_row"]:.3f}',
+          f'{case["ms_per_row"]:.3f}',
           f'{case["all_to_one"]:.1f}x',
         ]
       )
@@ -220,12 +220,14 @@ def plot(results, path):
   for case in results.get('speed', []):
     if case['hidden_units'] == [128, 64] and case['num_classes'] == 10:
       for name, peer in case['peers'].items():
-        rate = peer['rows_a_second']
+        rate = peer['rows_per_second']
         by_width.setdefault(name, {})[case['width']] = 1e3 / rate
   curves = results.get('curves', {})
   classes = results.get('classes', [])
-  at_once = {c['num_classes']: c['ms_a_row'] * c['all_to_one'] for c in classes}
-  one = {c['num_classes']: c['ms_a_row'] for c in classes}
+  at_once = {
+    c['num_classes']: c['ms_per_row'] * c['all_to_one'] for c in classes
+  }
+  one = {c['num_classes']: c['ms_per_row'] for c in classes}
   panels = [
     ('input width (10 classes, 50 steps)', by_width),
     ('steps (width 300, 10 classes)', curves.get('steps', {})),
@@ -257,7 +259,7 @@ def plot(results, path):
     axis.set_xscale('log')
     axis.set_yscale('log')
     axis.set_xlabel(label)
-    axis.set_ylabel('milliseconds a row')
+    axis.set_ylabel('milliseconds per row')
     axis.grid(True, which='major', alpha=0.3)
     _label_ticks(axis, lines)
   # One legend for all, below, where it covers no line.

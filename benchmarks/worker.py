@@ -1,8 +1,8 @@
-"""One peer in a process of its own, which does as it is told.
+"""A process that runs one peer.
 
-Started by `Worker`, it reads a command a line, as JSON, and answers each in a
-line. So peers can take turns without one holding what belongs to another, and
-the memory of each can be told.
+`Worker` starts it. It reads one command per line, as JSON, and answers each in
+one line. Peers can take turns that way without sharing a process, and the
+memory of each can be measured.
 """
 
 import ast
@@ -52,7 +52,7 @@ class Worker(object):
 
 
 class _Peer(object):
-  """What a worker can be told."""
+  """The commands of a worker."""
 
   def __init__(self, name):
     self._class = peers.PEERS[name]
@@ -98,7 +98,7 @@ class _Peer(object):
     )
 
   def memory(self, num_rows, num_steps, setting, num_calls=1, **more):
-    """Returns the most bytes that calls hold beyond what is held now."""
+    """Returns the peak of bytes during calls, less those held before."""
     idle = resident_bytes('VmRSS')
     # Linux: forgets the peak so far.
     with open('/proc/self/clear_refs', 'w') as file:
@@ -107,7 +107,7 @@ class _Peer(object):
     return resident_bytes('VmHWM') - idle
 
   def _run(self, num_rows, num_steps, setting):
-    # As many rows as there are; then they come again.
+    # Rows are repeated where more are asked for than there are.
     copies = -(-num_rows // len(self._x))
     x, targets = self._x, self._targets
     if copies > 1:

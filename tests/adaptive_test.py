@@ -12,8 +12,6 @@ import tf_dnn_annotations as tfda
 from tf_dnn_annotations.explainers import convergence
 from tf_dnn_annotations.integrals import quadrature
 
-_RNG = np.random.RandomState(0)
-
 
 def _steps(places, signs, steepness, **arguments):
   """Returns a `Network` of sum_j signs[j] tanh(steepness (x_j - places[j]))."""
@@ -36,7 +34,7 @@ class AdaptiveTest(parameterized.TestCase):
   )
   def test_meets_its_tolerance(self, activation, tolerance, output):
     network = numpy_network.random(1, [4, 8, 6, 3], activation=activation)
-    x = np.float32(_RNG.randn(4, 4) * 2)
+    x = np.float32(np.random.RandomState(0).randn(4, 4) * 2)
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always', convergence.NotConverged)
@@ -49,16 +47,18 @@ class AdaptiveTest(parameterized.TestCase):
       if warning.category is convergence.NotConverged
       for row in warning.message.rows
     ]
-    for row in set(range(4)) - set(missed):
+    for row in range(4):
       expected = network.attributions(np.float64(x[row]), np.zeros(4), output)
       error = np.abs(result.values['x'][row] - expected).sum(axis=1)
       scale = np.abs(expected).sum(axis=1)
+      if row in missed:
+        # Float32 may be in the way of the smallest tolerance, but not of this.
+        self.assertEqual(tolerance, 1e-5)
+        np.testing.assert_array_less(error, 1e-4 * scale)
+        continue
       # What is read: the columns' attributions, of each target.
       np.testing.assert_array_less(error, tolerance * scale)
       self.assertLessEqual(error.max(), result.error_estimate[row])
-    # Of the smallest tolerance, float32 may be in the way.
-    if tolerance > 1e-5:
-      self.assertEmpty(missed)
     self.assertLessEqual(result.num_steps.max(), quadrature.MAX_NUM_STEPS)
 
   @parameterized.product(
@@ -74,7 +74,7 @@ class AdaptiveTest(parameterized.TestCase):
       activation=activation,
       is_classifier=False,
     )
-    x = np.float32(_RNG.randn(5, 4) * 3)
+    x = np.float32(np.random.RandomState(0).randn(5, 4) * 3)
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       with warnings.catch_warnings():
         warnings.simplefilter('error', convergence.NotConverged)
@@ -92,7 +92,7 @@ class AdaptiveTest(parameterized.TestCase):
       network.layers[:-1] + [(kernel, bias - np.array([0, 0, 14.0]))],
       activation='tanh',
     )
-    x = np.float32(_RNG.randn(5, 4) * 3)
+    x = np.float32(np.random.RandomState(0).randn(5, 4) * 3)
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       with warnings.catch_warnings():
         warnings.simplefilter('error', convergence.NotConverged)

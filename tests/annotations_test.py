@@ -397,9 +397,9 @@ class DescriptionsTest(absltest.TestCase):
     )
 
   def test_no_pickle_and_no_bytes_but_utf_8_json(self):
-    for description in _export('mixed').graph.get_collection(
-      _NAMES.FEATURE_COLUMNS
-    ):
+    descriptions = _export('mixed').graph.get_collection(_NAMES.FEATURE_COLUMNS)
+    self.assertNotEmpty(descriptions)
+    for description in descriptions:
       self.assertIsInstance(
         json.loads(tf.compat.as_bytes(description).decode('utf-8')), dict
       )

@@ -241,7 +241,7 @@ class MemoryTest(parameterized.TestCase):
   )
   def test_all_targets(self, hidden_units, num_classes, num_rows, arguments):
     network = numpy_network.random(3, [20, *hidden_units, num_classes])
-    x = np.float32(_RNG.randn(num_rows, 20))
+    x = np.float32(np.random.RandomState(0).randn(num_rows, 20))
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       ig.attribute({'x': x[:1]}, targets='all', **arguments)
       idle = _resident_bytes('VmRSS')

@@ -6,6 +6,7 @@ import os
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
 
 from tests.support import directories
@@ -14,6 +15,9 @@ from tests.support import local_cluster
 from tests.support import numpy_network
 from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
+
+# Three jobs of five processes each.
+pytestmark = pytest.mark.slow
 
 _TASKS = {'chief': 1, 'worker': 1, 'ps': 2, 'evaluator': 1}
 _TABLE = 'dnn/input_from_feature_columns/input_layer/%s/embedding_weights'
@@ -105,6 +109,7 @@ class ClusterTest(parameterized.TestCase):
   @parameterized.parameters(1, 2)
   def test_evaluator_as_an_ordinary_estimator(self, version):
     job = _job(True, version)
+    self.assertNotEmpty(job.evaluations())
     for checkpoint, noted in job.evaluations().items():
       expected = job.estimator(annotated=False).evaluate(
         job.case.input_fn(local_cluster.HEAD, repeat=True),

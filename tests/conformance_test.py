@@ -8,6 +8,7 @@ import inspect
 import types
 
 from absl.testing import absltest
+import pytest
 import tensorflow as tf
 from tensorflow.python.feature_column import feature_column as fc_v1
 from tensorflow.python.feature_column import feature_column_v2 as fc_v2
@@ -17,6 +18,10 @@ from tensorflow_estimator.python.estimator.canned.v1 import dnn_testing_utils_v1
 
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations import modern_tf
+
+# TensorFlow's own suites. What they hold for is in parity_test too: the graphs
+# of both estimators are the same.
+pytestmark = pytest.mark.slow
 
 # The suites call the columns before TF 1.13 by the names they had.
 _PRIVATE_COLUMNS = types.SimpleNamespace(

@@ -1,7 +1,7 @@
-"""Which tests there are on the TensorFlow at hand."""
+"""Leaves out the tests that the installed TensorFlow cannot run."""
 
 import importlib.util
 
-# The package of TensorFlow 1.15 that tf.contrib is in; later ones have it not.
+# tf.contrib is in this package, which only TensorFlow 1.15 has.
 if importlib.util.find_spec('tensorflow_core') is None:
   collect_ignore = ['replaces_contrib_test.py']

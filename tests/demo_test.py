@@ -8,9 +8,13 @@ import subprocess
 import sys
 
 from absl.testing import absltest
+import pytest
 import tensorflow.compat.v1 as tf
 
 from tests.support import directories
+
+# It trains two models, as a user does.
+pytestmark = pytest.mark.slow
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _MEASUREMENTS = (

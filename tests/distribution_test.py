@@ -12,6 +12,7 @@ import functools
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pytest
 
 from tests.support import directories
 from tests.support import finished_job
@@ -19,6 +20,9 @@ from tests.support import local_cluster
 from tests.support import saved_model_files
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations import modern_tf
+
+# Eight jobs, of one to three processes each.
+pytestmark = pytest.mark.slow
 
 _TASKS = {'replicas': None, 'workers': {'worker': 2, 'evaluator': 1}}
 # TensorFlow 2.16 has lost what estimators need for several workers, and a

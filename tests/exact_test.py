@@ -1,5 +1,6 @@
 """The exact sum, through a SavedModel: right, complete, or refused."""
 
+import functools
 from unittest import mock
 
 from absl.testing import absltest
@@ -14,8 +15,6 @@ from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 from tf_dnn_annotations.integrals import path_sweep
 
-_RNG = np.random.RandomState(0)
-
 
 def _network(activation, units, num_logits, batch_norm=False, **arguments):
   return numpy_network.random(
@@ -29,7 +28,18 @@ def _network(activation, units, num_logits, batch_norm=False, **arguments):
   )
 
 
+@functools.lru_cache(maxsize=None)
+def _exported(activation, units, num_logits, batch_norm):
+  """Returns (network, the directory of its SavedModel)."""
+  network = _network(activation, list(units), num_logits, batch_norm)
+  return network, network_export.export(network)
+
+
 class ExactTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.rng = np.random.RandomState(0)
+
   @parameterized.product(
     activation=['relu', 'leaky_relu', 'relu6', 'identity'],
     units=[[6], [7, 5], [7, 6, 5]],
@@ -45,10 +55,12 @@ class ExactTest(parameterized.TestCase):
       self.enter_context(
         mock.patch.object(path_sweep, 'is_built', return_value=False)
       )
-    network = _network(activation, units, num_logits, batch_norm)
-    x = np.float32(_RNG.randn(4, 4) * 2)
-    baseline = np.float32(_RNG.randn(1, 4))
-    with tfda.IntegratedGradients(network_export.export(network)) as ig:
+    network, export_dir = _exported(
+      activation, tuple(units), num_logits, batch_norm
+    )
+    x = np.float32(self.rng.randn(4, 4) * 2)
+    baseline = np.float32(self.rng.randn(1, 4))
+    with tfda.IntegratedGradients(export_dir) as ig:
       for output in ('logits', 'probabilities'):
         result = ig.attribute(
           {'x': x},
@@ -74,7 +86,7 @@ class ExactTest(parameterized.TestCase):
   )
   def test_is_complete(self, units, output):
     network = numpy_network.random(5, [20] + units + [10])
-    x = np.float32(_RNG.randn(40, 20))
+    x = np.float32(self.rng.randn(40, 20))
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       result = ig.attribute({'x': x}, output=output)
     change = np.abs(result.outputs - result.baseline_outputs)
@@ -85,7 +97,7 @@ class ExactTest(parameterized.TestCase):
 
   def test_wide_and_deep_is_complete(self):
     network = numpy_network.random(6, [30, 1024, 512, 256, 10])
-    x = np.float32(_RNG.randn(3, 30))
+    x = np.float32(self.rng.randn(3, 30))
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       result = ig.attribute({'x': x})
     change = np.abs(result.outputs - result.baseline_outputs)
@@ -109,7 +121,7 @@ class ExactTest(parameterized.TestCase):
 
   def test_auto_is_exact_for_relu(self):
     network = _network('relu', [7, 5], 3)
-    x = np.float32(_RNG.randn(5, 4))
+    x = np.float32(self.rng.randn(5, 4))
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       exact = ig.attribute({'x': x}, method='exact')
       auto = ig.attribute({'x': x})
@@ -121,7 +133,7 @@ class ExactTest(parameterized.TestCase):
 
   def test_no_hidden_layer(self):
     network = _network('relu', [], 3)
-    x = np.float32(_RNG.randn(5, 4))
+    x = np.float32(self.rng.randn(5, 4))
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       result = ig.attribute({'x': x}, targets=2, method='exact')
     np.testing.assert_allclose(
@@ -130,7 +142,7 @@ class ExactTest(parameterized.TestCase):
 
   def test_regressor(self):
     network = _network('relu', [7, 5], 2, is_classifier=False)
-    x = np.float32(_RNG.randn(5, 4))
+    x = np.float32(self.rng.randn(5, 4))
     with tfda.IntegratedGradients(network_export.export(network)) as ig:
       result = ig.attribute({'x': x}, targets='all', method='exact')
     expected = network.attributions(np.float64(x[0]), np.zeros(4))
@@ -160,6 +172,10 @@ class ExactTest(parameterized.TestCase):
 
 
 class OwnPredictionTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.rng = np.random.RandomState(0)
+
   def test_prediction_that_is_not_the_logits_is_not_taken_for_them(self):
     # A user's model_fn around ours, whose prediction is exp(logits).
     inner = tfda.DNNRegressorWithLayerAnnotations(
@@ -179,7 +195,7 @@ class OwnPredictionTest(absltest.TestCase):
       return spec._replace(predictions=predictions, export_outputs=outputs)
 
     estimator = tf.estimator.Estimator(model_fn, config=inner.config)
-    x = np.float32(_RNG.randn(5, 4))
+    x = np.float32(self.rng.randn(5, 4))
     estimator.train(lambda: ({'x': tf.constant(x)}, tf.zeros([5, 1])), steps=1)
     export_dir = estimator.export_saved_model(
       directories.new_dir(),
@@ -198,9 +214,13 @@ class OwnPredictionTest(absltest.TestCase):
 
 
 class BatchesTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.rng = np.random.RandomState(0)
+
   def test_batches_are_explained_one_by_one(self):
     network = _network('relu', [7, 5], 3)
-    batches = [np.float32(_RNG.randn(n, 4)) for n in (3, 1, 5)]
+    batches = [np.float32(self.rng.randn(n, 4)) for n in (3, 1, 5)]
     seen = []
 
     def stream():

@@ -7,8 +7,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import subprocess
-import sys
 import zipfile
 
 from absl.testing import absltest
@@ -17,11 +15,11 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from testdata import make_foreign
+from tests.support import command
 from tests.support import directories
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
 
-_ROOT = pathlib.Path(__file__).absolute().parents[1]
 # Some 100 roundings to float32 of numbers of the largest one's size.
 _ROUNDING = 100 * numpy_network.ROUNDOFF
 _COLUMNS = {
@@ -192,14 +190,17 @@ class ForeignSavedModelsTest(parameterized.TestCase):
         tfda.DNNClassifierWithLayerAnnotations  # noqa: B018
 
   def test_others_are_refused(self):
-    for key in set(_KEPT) - set(_MODELS):
+    others = set(_KEPT) - set(_MODELS)
+    if not others:
+      self.skipTest('this TensorFlow reads all of them')
+    for key in others:
       version = _KEPT[key][0][len('tf') :]
       with self.assertRaisesRegex(
         ValueError, f'written by TensorFlow {version}.*{version} or newer'
       ):
         tfda.IntegratedGradients(self._export_dir(key))
 
-  # The first and the last, as a process takes its time.
+  # The first and the last.
   @parameterized.parameters(*[list(_MODELS)[i] for i in (0, -1)])
   def test_command_line(self, key):
     case = self._cases(key, 'logits')[0]
@@ -209,14 +210,9 @@ class ForeignSavedModelsTest(parameterized.TestCase):
         writer.write(example)
 
     def run(*arguments):
-      path = [str(_ROOT)] + list(filter(None, [os.getenv('PYTHONPATH')]))
-      return subprocess.run(
-        [sys.executable, '-m', 'tf_dnn_annotations', *arguments],
-        check=True,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(path)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-      ).stdout.decode('utf-8')
+      code, stdout, stderr = command.run(*arguments)
+      self.assertEqual(code, 0, stderr)
+      return stdout
 
     told = json.loads(run('inspect', self._export_dir(key), '--json'))
     self.assertEqual(told['columns'][2]['name'], 'color_embedding')

@@ -125,7 +125,7 @@ class IsolationOfBuildsTest(parameterized.TestCase):
   )
   def test_two_threads(self, first, second, second_is_annotated):
     """Both builds are in the middle of their columns at the same time."""
-    barrier = threading.Barrier(2, timeout=60)
+    barrier = threading.Barrier(2, timeout=300)
     case = model_cases.CASES['numeric']
     features = case.dense_features(('weight',))
     collected = {}

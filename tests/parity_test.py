@@ -9,6 +9,7 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 from tensorflow_estimator.python.estimator.canned import dnn
@@ -219,6 +220,8 @@ class ParityTest(parameterized.TestCase):
       )
       self._assert_same_graph(expected, actual)
 
+  # Each option, head and version is in `_TRAINED` too.
+  @pytest.mark.slow
   @parameterized.named_parameters(_COMBINATIONS)
   def test_same_graph_for_every_option(self, head, option, version):
     input_fn = model_cases.CASES['embedding_mean'].input_fn(

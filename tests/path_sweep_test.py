@@ -13,6 +13,7 @@ import sysconfig
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pytest
 
 from tests.support import directories
 from tf_dnn_annotations.integrals import path_sweep
@@ -272,6 +273,7 @@ class OtherBuildTest(absltest.TestCase):
       result.stderr, 'RuntimeWarning: .* Install tf_dnn_annotations again'
     )
 
+  @pytest.mark.slow  # It is compiled with sanitizers.
   def test_no_access_out_of_bounds(self):
     directory = self._build(
       *('-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover')

@@ -1,6 +1,5 @@
 """Text of a model acts on no terminal, in no table and as no second line."""
 
-import contextlib
 import csv
 import io
 import json
@@ -12,12 +11,11 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import command
 from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 from tests.support import saved_model_files
-from tf_dnn_annotations.cli import flags
-from tf_dnn_annotations.cli import main
 from tf_dnn_annotations.text import plain_text
 
 # Colors, clears, overwrites the line, sets the title, turns the text, and ends
@@ -112,12 +110,9 @@ class HostileModelTest(parameterized.TestCase):
 
   def _run(self, *words, expected_code=0):
     """Runs the command in this process; returns (stdout, stderr)."""
-    stdout, stderr = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-      arguments = flags.parsed(['', *words])
-      arguments.debug = False
-      self.assertEqual(main.main(arguments), expected_code)
-    return stdout.getvalue(), stderr.getvalue()
+    code, stdout, stderr = command.run(*words)
+    self.assertEqual(code, expected_code, stderr)
+    return stdout, stderr
 
   def _attribute(self, *arguments, output='o.jsonl', expected_code=0):
     return self._run(

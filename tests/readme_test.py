@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 import warnings
 import xml.etree.ElementTree
@@ -24,6 +23,7 @@ import tensorflow as tf
 
 from examples import penguins
 from examples import picture
+from tests.support import directories
 import tf_dnn_annotations as tfda
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -115,11 +115,9 @@ class ReadmeTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    directory = tempfile.TemporaryDirectory()
-    cls.addClassCleanup(directory.cleanup)
     # The blocks write beside themselves.
     cls.addClassCleanup(os.chdir, os.getcwd())
-    os.chdir(directory.name)
+    os.chdir(directories.new_dir())
     cls.pipeline = _pipeline()
     cls.readme = _namespace_after(_ROOT / 'README.md', cls.pipeline)
     cls.given = dict(cls.pipeline, export_dir=cls.readme['export_dir'])

@@ -29,8 +29,9 @@ from tf_dnn_annotations.cli import attribute_command, main
 
 
 def run(arguments):
-  # What is started in the background ignores it.
+  # A process in the background ignores SIGINT, and one under nohup SIGHUP.
   signal.signal(signal.SIGINT, signal.default_int_handler)
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)
   os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
   os.dup2(os.open('stderr', os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
   sys.argv[1:] = arguments
@@ -53,13 +54,13 @@ for case in json.load(sys.stdin):
   child = os.fork()
   if not child:
     run(case['arguments'])
-  deadline = time.monotonic() + 5
+  deadline = time.monotonic() + 120
   while not has_handlers(child) and time.monotonic() < deadline:
     time.sleep(0.002)
   time.sleep(case['delay'])
   if case['signal']:
     os.kill(child, case['signal'])
-  status, deadline = None, time.monotonic() + 20
+  status, deadline = None, time.monotonic() + 120
   while status is None:
     found, status = os.waitpid(child, os.WNOHANG)
     if not found:
@@ -185,7 +186,7 @@ hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)  # Takes minutes.
       self.assertEqual(process.stdout.readline(), line)
       self.assertIsNone(process.poll())
       process.send_signal(signal.SIGINT)
-    self.assertEqual(process.wait(timeout=20), 130)
+    self.assertEqual(process.wait(timeout=120), 130)
 
   def _run(self, *arguments, redirected='', is_unbuffered=False):
     """Runs the command; returns its exit code.

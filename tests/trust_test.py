@@ -17,6 +17,7 @@ from tensorflow.python.framework import function as functions_of_tf1
 from tensorflow.python.saved_model import loader_impl
 
 from testdata import make_foreign
+from tests.support import command
 from tests.support import directories
 from tests.support import model_cases
 from tests.support import network_export
@@ -398,27 +399,15 @@ class UntrustedModelsTest(parameterized.TestCase):
       self.export_dir, _run_when_loaded(_write)
     )
 
-    def run(*flags):
-      return subprocess.run(
-        [
-          *(sys.executable, '-m', 'tf_dnn_annotations', 'inspect'),
-          *(export_dir, *flags),
-        ],
-        cwd=str(_ROOT),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-      )
-
-    refused = run()
-    self.assertEqual(refused.returncode, 1)
+    code, _, stderr = command.run('inspect', export_dir)
+    self.assertEqual(code, 1)
     self.assertRegex(
-      refused.stderr, '(?s)^tf_dnn_annotations inspect: error: EXPORT_DIR must'
+      stderr, '(?s)^tf_dnn_annotations inspect: error: EXPORT_DIR must'
     )
-    self.assertRegex(refused.stderr, 'WriteFile.* pass --trust_model')
+    self.assertRegex(stderr, 'WriteFile.* pass --trust_model')
     self.assertFalse(os.path.exists(_path(_WRITTEN)))
-    trusted = run('--trust_model')
-    self.assertEqual(trusted.returncode, 0, trusted.stderr)
+    code, _, stderr = command.run('inspect', export_dir, '--trust_model')
+    self.assertEqual(code, 0, stderr)
     self.assertTrue(os.path.exists(_path(_WRITTEN)))
     os.remove(_path(_WRITTEN))
 

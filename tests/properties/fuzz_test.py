@@ -10,8 +10,12 @@ import subprocess
 import sys
 
 from absl.testing import absltest
+import pytest
 
 from tests.support import directories
+
+# Each mutant is read in processes of its own.
+pytestmark = pytest.mark.slow
 
 _ROOT = pathlib.Path(__file__).absolute().parents[2]
 _NUM_MUTANTS = 60

@@ -1,8 +1,8 @@
-"""What a SavedModel is and computes, found without tf_dnn_annotations.
+"""The contents and results of a SavedModel, without tf_dnn_annotations.
 
-Plain TensorFlow loads it and runs its predict signature; which tensor is which
-column is read off its protos; attributions are means of TensorFlow's own
-gradients at many midpoints. Nothing here knows how the reader works.
+Plain TensorFlow loads it and runs its predict signature; the tensors of columns
+are found in its protos; attributions are means of TensorFlow's own gradients at
+many midpoints. Nothing here uses the reader.
 """
 
 import json

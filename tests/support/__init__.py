@@ -1,1 +1,1 @@
-"""What several tests need: models, exports, references; no tests."""
+"""Helpers that tests share: models, exports, processes and references."""

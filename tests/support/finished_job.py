@@ -1,4 +1,4 @@
-"""What a job of tests/support/local_cluster.py has left behind."""
+"""The checkpoints and exports of a job of tests/support/local_cluster.py."""
 
 import os
 
@@ -11,7 +11,7 @@ from tests.support import local_cluster
 
 
 class FinishedJob(object):
-  """A job that was run to its end, in a directory of its own.
+  """A finished job, in a directory of its own.
 
   Args:
     annotated, version, tasks, strategy: of `local_cluster.run`.
@@ -29,7 +29,7 @@ class FinishedJob(object):
     self.model_dir = local_cluster.model_dir(self._base_dir)
 
   def estimator(self, annotated, **arguments):
-    """Returns an estimator of its model, on this machine and in no job."""
+    """Returns an estimator of its model that is not part of a job."""
     return local_cluster.estimator(
       self._base_dir,
       annotated,
@@ -39,7 +39,7 @@ class FinishedJob(object):
     )
 
   def steps(self, task_type):
-    """Returns how many steps the first task of a type has trained."""
+    """Returns the number of steps that the first task of a type trained."""
     return local_cluster.steps(self._base_dir, task_type, 0)
 
   def shapes(self):
@@ -61,8 +61,8 @@ class FinishedJob(object):
   def evaluations(self):
     """Returns {checkpoint: {metric: value}} of its evaluator, in its order.
 
-    A checkpoint may hold a later 'global_step' than its name says: workers go
-    on while the chief writes it.
+    A checkpoint may hold a later 'global_step' than the one in its name, since
+    workers go on while the chief writes it.
     """
     directory, found, metrics = os.path.join(self.model_dir, 'eval'), {}, {}
     (name,) = os.listdir(directory)
@@ -77,19 +77,19 @@ class FinishedJob(object):
     return found
 
   def export_dirs(self, exporter):
-    """Returns what one of `local_cluster.EXPORTERS` wrote, the oldest first."""
+    """Returns the exports of one of `local_cluster.EXPORTERS`, oldest first."""
     parent = os.path.join(self.model_dir, 'export', exporter)
     return [os.path.join(parent, name) for name in sorted(os.listdir(parent))]
 
   def ordinary_logits(self, checkpoint=None):
-    """Returns [8, 3] of the ordinary estimator, of the last one if None."""
+    """Returns the ordinary estimator's [8, 3]; None is the last checkpoint."""
     rows = self.estimator(annotated=False).predict(
       self.case.input_fn(), checkpoint_path=checkpoint
     )
     return np.array([row['logits'] for row in rows])
 
   def served_logits(self, export_dir):
-    """Returns [8, 3] of a SavedModel."""
+    """Returns the logits [8, 3] of a SavedModel."""
     with tf.Graph().as_default(), tf.Session() as session:
       meta_graph = tf.saved_model.load(
         session, [tf.saved_model.SERVING], tf.compat.as_text(export_dir)

@@ -1,7 +1,7 @@
 """Jobs of train_and_evaluate on this machine, as a cluster would run them.
 
-`run` starts a process for each task of a job, with the TF_CONFIG that tells it
-its part; started as a program, this file is such a task.
+`run` starts one process per task of a job and gives each its TF_CONFIG. Run as
+a program, this file is such a task.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ HEAD = 'multi_class'
 MAX_STEPS = 20
 SAVE_STEPS = 10
 EXPORTERS = ('final', 'latest', 'best')
-# A job takes about 20 seconds, and several times that on a machine that is
-# busy otherwise; what takes this long hangs.
+# A job takes about 20 seconds, and several times that on a busy machine. After
+# this time it is taken for one that hangs.
 _TIMEOUT_SECS = 400
 
 
@@ -68,7 +68,7 @@ def model_dir(base_dir):
 
 
 def steps(base_dir, task_type, task_id):
-  """Returns how many steps a task of a finished job has trained."""
+  """Returns the number of steps that a task of a finished job trained."""
   return int(_steps_file(base_dir, task_type, task_id).read_text())
 
 
@@ -76,7 +76,7 @@ def run(base_dir, annotated, version, tasks=None, strategy=''):
   """Runs a job to its end.
 
   Args:
-    base_dir: a new directory, for all that the job writes.
+    base_dir: a new directory for everything that the job writes.
     annotated: whether the annotated estimator is trained, or the ordinary one.
     version: 1 or 2, for the V1 and the V2 estimators.
     tasks: {task type ('chief', 'worker', 'ps', 'evaluator'): how many}, or None
@@ -84,7 +84,7 @@ def run(base_dir, annotated, version, tasks=None, strategy=''):
     strategy: name of one of `_STRATEGIES`.
 
   Raises:
-    RuntimeError: a task failed or took too long; has all that they wrote.
+    RuntimeError: a task failed or took too long. The message holds the logs.
   """
   case(base_dir)  # Writes the vocabulary: here, not by several tasks at once.
   command = [sys.executable, '-m', 'tests.support.local_cluster', base_dir]
@@ -142,7 +142,7 @@ def _kill(process):
 
 
 def _wait(processes, base_dir):
-  """Returns when all but the servers, which never end, have ended well."""
+  """Waits for all tasks to end but the servers, which never do."""
   deadline = time.monotonic() + _TIMEOUT_SECS
   running = dict(processes)
   while any(not name.startswith('ps') for name in running):
@@ -167,10 +167,10 @@ def _logs(base_dir):
 
 
 def _free_address(stack):
-  """Returns an address on loopback, which is kept from others by `stack`.
+  """Returns an address on loopback that is reserved until `stack` is closed.
 
-  A task takes seconds to get there, and jobs may run side by side: its server
-  shares the port with a socket that does not listen.
+  A task takes seconds to bind it, and other jobs may run at the same time. So a
+  socket that does not listen holds the port, and the server shares it.
   """
   sock = stack.enter_context(socket.socket())
   sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -183,9 +183,9 @@ def _steps_file(base_dir, task_type, task_id):
 
 
 class _TrainsTogether(tf.train.SessionRunHook):
-  """Starts once every task that trains is there, and counts its steps.
+  """Waits until every task that trains is ready, and counts its steps.
 
-  Otherwise the chief of so small a job is done before a worker has begun.
+  Otherwise the chief would finish so small a job before a worker has begun.
   """
 
   def __init__(self, base_dir, config):
@@ -211,8 +211,8 @@ class _TrainsTogether(tf.train.SessionRunHook):
 
 def _replicas():
   """Returns a strategy of two replicas on one machine."""
-  # Its default way to add up gradients waits for ever on two CPUs, with
-  # ordinary estimators too.
+  # The default cross-device reduction hangs on two CPUs, with ordinary
+  # estimators too.
   return tf2.distribute.MirroredStrategy(
     ['cpu:0', 'cpu:1'],
     cross_device_ops=tf2.distribute.ReductionToOneDevice(),
@@ -221,7 +221,7 @@ def _replicas():
 
 def _workers():
   """Returns a strategy of a replica on each worker."""
-  tf.disable_eager_execution()  # As its own error message asks.
+  tf.disable_eager_execution()  # Its own error message asks for this.
   return tf.distribute.experimental.MultiWorkerMirroredStrategy()
 
 
@@ -229,7 +229,7 @@ _STRATEGIES = {'': lambda: None, 'replicas': _replicas, 'workers': _workers}
 
 
 def main(base_dir, annotated, version, strategy):
-  """Runs the task that TF_CONFIG tells."""
+  """Runs the task that TF_CONFIG describes."""
   tf.config.experimental.set_virtual_device_configuration(
     tf.config.experimental.list_physical_devices('CPU')[0],
     [tf.config.experimental.VirtualDeviceConfiguration()] * 2,

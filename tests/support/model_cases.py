@@ -1,11 +1,13 @@
-"""Models that several tests share: feature columns of every kind, and data.
+"""Models that tests share: feature columns of every kind, and data.
 
 `CASES[name]` is a case: a list of feature columns and eight rows of the
 features that they read. Every feature is given in three forms:
 
-  parsed: what tf.io.parse_example makes of serialized tf.Examples.
-  sparse: the same, made without parsing (SparseTensors where of any length).
-  dense: arrays alone; a row of any length is padded with '' or -1.
+  parsed: the tensors that tf.io.parse_example returns for serialized
+    tf.Examples.
+  sparse: the same, made without parsing. Features of any length are
+    SparseTensors.
+  dense: arrays alone. A row of any length is padded with '' or -1.
 """
 
 import collections
@@ -85,9 +87,9 @@ class Case(
 
   Attributes:
     name: str.
-    make_columns: function that gives a new list of the columns.
+    make_columns: function that returns a new list of the columns.
     keys: keys of the features that the columns read.
-    is_v2: whether V2 estimators take the columns too.
+    is_v2: whether V2 estimators accept the columns too.
   """
 
   __slots__ = ()
@@ -98,7 +100,7 @@ class Case(
       return self.make_columns()
 
   def parsing_spec(self, extra_keys=()):
-    """Returns {key: tf.io feature}, as parse_example wants it."""
+    """Returns {key: tf.io feature} for tf.io.parse_example."""
     return {key: _parsing_feature(key) for key in self.keys + tuple(extra_keys)}
 
   def raw_features(self, extra_keys=()):
@@ -145,7 +147,7 @@ class Case(
     }
 
   def input_fn(self, head='binary', form='parsed', extra_keys=(), repeat=False):
-    """Returns an input_fn: one batch of 8 rows in order, or that for ever.
+    """Returns an input_fn of one batch of 8 rows, in order, or of endless ones.
 
     Args:
       head: one of `HEADS`, or None for no labels.
@@ -397,7 +399,7 @@ def _private_v1():
 
 
 class SquareColumn(fc_v2.DenseColumn):
-  """A user's own column, which is no namedtuple: the square of a feature."""
+  """A user's own column that is not a namedtuple: the square of a feature."""
 
   def __init__(self, key):
     self._key = key
@@ -435,7 +437,7 @@ class SquareColumn(fc_v2.DenseColumn):
   def from_config(cls, config, custom_objects=None, columns_by_name=None):
     return cls(**config)
 
-  # What TF 1.15 calls them.
+  # Their names in TF 1.15.
   _get_config = get_config
   _from_config = from_config
 
@@ -480,13 +482,13 @@ class SlottedColumn(
   def from_config(cls, config, custom_objects=None, columns_by_name=None):
     return cls(**config)
 
-  # What TF 1.15 calls them.
+  # Their names in TF 1.15.
   _get_config = get_config
   _from_config = from_config
 
 
 def _mixed():
-  """Columns in an order that is not the alphabet's."""
+  """Columns that are not in alphabetical order."""
   return (
     _indicator()
     + _numeric_nd()
@@ -559,12 +561,12 @@ def annotated_export(
 ):
   """Trains an annotated estimator for 5 steps; returns its SavedModel's dir.
 
-  Made once in a process for the same arguments.
+  It is made once per process for the same arguments.
 
   Args:
     case_name: one of `CASES`.
     head: one of `HEADS`.
-    form: one of `FORMS`: what the SavedModel's signatures take.
+    form: one of `FORMS`, the form of the signatures' inputs.
     version: 1 or 2, for the V1 and the V2 estimators.
     hidden_units: tuple of int.
     **arguments: further arguments of the estimator, hashable.

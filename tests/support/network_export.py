@@ -1,4 +1,4 @@
-"""Annotated SavedModels of networks whose weights a test has chosen."""
+"""Annotated SavedModels of networks whose weights a test chooses."""
 
 import os
 
@@ -29,19 +29,19 @@ def export(
 ):
   """Exports a network through the annotated V1 estimator.
 
-  No training: the checkpoint is written here.
+  Nothing is trained: the checkpoint is written here.
 
   Args:
     network: `numpy_network.Network`.
     columns: feature columns that are `network.width` wide together, laid side
       by side in the order of their names; one numeric column 'x' if None.
     variables: {name: array} of the columns' own variables.
-    receiver: what the SavedModel takes: 'examples'; 'raw', the tensors of
-      features, dense ones, as TensorFlow's own raw receiver has them;
-      'sparse', the same with sparse tensors of what is of any length; or a
+    receiver: the form of the SavedModel's inputs: 'examples'; 'raw', dense
+      tensors of the features, as TensorFlow's own raw receiver has them;
+      'sparse', the same with sparse tensors for features of any length; or a
       serving_input_receiver_fn.
-    activation_fn: None, or what the estimator takes in the place of the
-      network's activation.
+    activation_fn: function for the estimator in place of the network's
+      activation, or None.
     **arguments: further arguments of the estimator.
 
   Returns:

@@ -35,12 +35,12 @@ def _mish_slope(z):
 
 
 def _float32_values(array):
-  # What the model is given, so that no rounding comes of the weights.
+  # The weights that the model is given, so that they are not rounded again.
   return np.asarray(np.asarray(array, np.float32), np.float64)
 
 
 def _exp(z):
-  # Of what is below 0: the rest would overflow, and is not taken.
+  # Only values below 0 are used; larger ones would overflow.
   return np.exp(np.minimum(z, 0))
 
 
@@ -107,10 +107,11 @@ class Network(object):
   Args:
     layers: list of (kernel [fan_in, units], bias [units]), the logits' last.
     activation: name of the hidden layers' activation function.
-    batch_norms: None, or a list for each hidden layer of what follows its
-      activation: {'gamma', 'beta', 'moving_mean', 'moving_variance': [units]}.
-    is_classifier: whether the logits are those of classes; of a single one
-      the outputs are its negative and itself.
+    batch_norms: None, or a list with the batch normalization after each hidden
+      layer's activation: {'gamma', 'beta', 'moving_mean', 'moving_variance':
+      [units]}.
+    is_classifier: whether the logits are those of classes. The outputs of a
+      single logit are its negative and itself.
   """
 
   def __init__(
@@ -301,11 +302,11 @@ class Network(object):
     return total @ self.layers[0][0].T
 
   def rounding(self, x, baseline, output='logits'):
-    """Returns bounds of what float32 adds to the numbers of one row.
+    """Returns bounds of the roundings of float32 in the numbers of one row.
 
     Source: the running error analysis of Higham, Accuracy and Stability of
     Numerical Algorithms, section 3.3, at points all along the path. A unit so
-    close to a kink that rounding switches it is not counted.
+    close to a kink that rounding switches it is not accounted for.
 
     Returns:
       (of an attribution [num_outputs, width], of an output [num_outputs]).
@@ -314,8 +315,8 @@ class Network(object):
     ends = np.maximum(np.abs(x), np.abs(baseline))
     function, derivative, _, curvature = _ACTIVATIONS[self.activation]
 
-    # Forward: the error of each pre-activation. What the 3, 4 and 8 count are
-    # the operations beside the sums, those within a function of TensorFlow's.
+    # Forward: the error of each pre-activation. The factors 3, 4 and 8 count
+    # the operations besides the sums, such as those within an activation.
     zs, z_errors = self.pre_activations(points), []
     h, error = points, 3 * ROUNDOFF * np.broadcast_to(ends, points.shape)
     for i, (kernel, bias) in enumerate(self.layers):
@@ -396,8 +397,8 @@ def whole_numbers(seed, sizes, **arguments):
   """Returns a `Network` of small whole weights.
 
   At inputs that are multiples of 1/4, and with a number of nodes that is a
-  power of two, float32 has room for every number on the way: an equality that
-  must hold holds for the bits.
+  power of two, float32 represents every intermediate number exactly, so that
+  equal results have equal bits.
   """
   rng = np.random.RandomState(seed)
   layers = [

@@ -1,15 +1,15 @@
-"""A small piecewise linear network in rational numbers: no rounding at all.
+"""A small piecewise linear network in rational numbers, without any rounding.
 
-The reference for units that rest exactly on a kink. Weights and paths are whole
-numbers, or floats, which are rational numbers too.
+It is the reference for units that rest exactly on a kink, where float64 cannot
+decide. Weights and paths are whole numbers, or floats, which are rational too.
 """
 
 from fractions import Fraction
 
 import numpy as np
 
-# Nodes for probabilities, which bend between kinks: logits that move by less
-# than 40 leave an error below 1e-12.
+# Nodes for probabilities, which are not linear between kinks. The error is
+# below 1e-12 for logits that move by less than 40.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
@@ -39,7 +39,7 @@ def integrals(network, start, end, output, classes, target):
     for activation, kernel, bias in layers:
       slopes.append(_array([_slope(activation, value) for value in z]))
       z = _value(activation, z) @ kernel + bias
-    # Between kinks logits are linear, and the way back is the same.
+    # Between kinks the logits are linear and the backward pass is constant.
     logits = [
       _logits(layers, _at(start, end, a)).astype(float) for a in (low, high)
     ]
