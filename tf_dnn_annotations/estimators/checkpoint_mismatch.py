@@ -68,7 +68,7 @@ def _check_path(path):
   raise ValueError(
     "`checkpoint_path` must be a checkpoint's path, such as "
     f"'model/model.ckpt-100'; got {path!r}, which {problem}. Give "
-    + (repr(found) if found else "the value of estimator.latest_checkpoint()")
+    + (repr(found) if found else 'the value of estimator.latest_checkpoint()')
     + '.'
   )
 
