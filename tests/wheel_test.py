@@ -51,6 +51,8 @@ def _build_wheel(directory, source=None, **environment):
   subprocess.run(
     [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps']
     + ['--no-build-isolation', '--disable-pip-version-check']
+    # Which would have the wheel of an earlier source distribution.
+    + ['--no-cache-dir']
     + ['--wheel-dir', str(directory), str(source)],
     check=True,
     stdin=subprocess.DEVNULL,
