@@ -5,8 +5,8 @@ A pipeline needs one more line, above everything that imports TensorFlow:
     from tf_dnn_annotations import modern_tf; modern_tf.install()
 
 tensorflow_estimator 2.15.0, the last version there will be, runs on newer
-TensorFlow except for a few modules, which stand-ins replace in `sys.modules`; no
-file is edited. It also needs Keras 2, which is now the package tf_keras.
+TensorFlow except for a few modules, which stand-ins replace in `sys.modules`;
+no file is edited. It also needs Keras 2, which is now the package tf_keras.
 TensorFlow is imported by the functions and not by this module, since it chooses
 its Keras when it is imported.
 """
@@ -187,7 +187,8 @@ def _load_keras_2():
   import tf_keras
 
   if _minor_version(tf_keras) != _minor_version(tf):
-    # Not an error: a release candidate of TensorFlow has no tf_keras of its own.
+    # Not an error: release candidates of TensorFlow lack a tf_keras of their
+    # own.
     warnings.warn(
       'tf_keras must be of the version of TensorFlow; got tf_keras '
       f'{tf_keras.__version__} with TensorFlow {tf.__version__}. Run: pip '
