@@ -3,10 +3,11 @@
     python -m nox                     # all of them
     python -m nox --session tf115     # one
 
-A session makes a virtual environment of its own in .nox, from the Python that
-its TensorFlow has wheels for, with the versions in requirements/. One whose
-Python is not there is skipped, and says so. `make test` runs the tests of
-tf215 in .venv, without nox; .ci/run runs it and the other sessions.
+A session makes a virtual environment of its own in .nox, from a Python that its
+TensorFlow has wheels for, with the versions in the file of its name in
+requirements/, which `make pins` compiles. A session whose Python is not found
+is skipped with a message. `make test` runs tests of tf215 in .venv, without
+nox; .ci/run runs all of them, and the other sessions.
 """
 
 import pathlib
@@ -22,14 +23,15 @@ nox.options.default_venv_backend = 'venv'
 nox.options.reuse_existing_virtualenvs = True
 nox.options.stop_on_first_error = False
 
-# New tests are run on 1.15 too, unless they are entered here.
+# Tests run on 1.15 too unless they are listed here.
 _NOT_ON_TF115 = (
-  # Of the repository.
+  # Tests of the repository.
   'build_files_test',
   'readme_test',
+  'requirements_test',
   'wheel_test',
-  # Of what 1.15 cannot do, or Python 3.7 has no package for: SavedModels of
-  # TensorFlow 2, its strategies, newer TensorFlows, the demo, saliency.
+  # Tests of SavedModels of TensorFlow 2, of its strategies, of newer
+  # TensorFlows, and of the demo and saliency, which need a newer Python.
   'demo_test',
   'distribution_test',
   'golden_test',
@@ -37,7 +39,7 @@ _NOT_ON_TF115 = (
   'modern_tf_test',
   'other_readers_test',
   'tensorflow_names_test',
-  # Whole jobs, which take minutes: of those, 2.15's.
+  # Whole jobs, which take minutes: 2.15 is enough.
   'cluster_test',
   'pipeline_features_test',
 )
@@ -46,7 +48,7 @@ _SPOT_CHECK_OF_WRITER = (
   'checkpoint_interchange_test',
   'saved_model_test',
 )
-# What needs no estimator: kept SavedModels, and the parts that read them.
+# Tests without an estimator: of kept SavedModels, and of parts that read them.
 _READER = (
   'activations_test',
   'attribution_files_test',
@@ -64,19 +66,18 @@ _READER = (
   'path_integral_test',
   'trust_test',
 )
-# What tells a TensorFlow that tensorflow_estimator cannot run on.
+# Tests that fail on a TensorFlow that tensorflow_estimator cannot run on.
 _GUARDS = ('tensorflow_names_test', 'golden_checkpoint_test')
 
 
-def _session(name, pythons, requirements, tests, without_dependencies=()):
+def _session(name, pythons, installs, tests):
   """Defines a session.
 
   Args:
-    name: of the session.
-    pythons: list of versions of Python, of which the first found is taken.
-    requirements: arguments of `pip install`.
+    name: str.
+    pythons: list of versions of Python, of which the first found is used.
+    installs: list of the arguments of each `pip install`.
     tests: names of test files in tests/, without .py; () for all of them.
-    without_dependencies: packages installed without what they ask for.
   """
   found = subprocess.run(
     [str(_ROOT / 'tools' / 'find_python'), *pythons],
@@ -90,11 +91,10 @@ def _session(name, pythons, requirements, tests, without_dependencies=()):
     if not python:
       print(f'*** {name}: NOT RUN. {found.stderr}', file=sys.stderr)
       session.skip(f'no Python {" or ".join(pythons)}')
-    session.install(*requirements)
-    if without_dependencies:
-      session.install('--upgrade', '--no-deps', *without_dependencies)
-    # Two workers, as a model in training keeps a core busy; those tests stay
-    # together that share a class's or a module's trained model.
+    for arguments in installs:
+      session.install(*arguments)
+    # Two workers, as a model in training keeps a core busy. Tests that share
+    # the trained model of a class or a module stay together.
     session.run(
       *('python', '-m', 'pytest', '-q', '-n', '2', '--dist', 'loadscope'),
       *('-p', 'no:cacheprovider', '--durations=5'),
@@ -105,20 +105,25 @@ def _session(name, pythons, requirements, tests, without_dependencies=()):
   nox.session(run, name=name, python=python)
 
 
+def _pinned(*names):
+  """Returns the arguments of a `pip install` of files in requirements/."""
+  # They list everything: pip would follow tf_keras to a second TensorFlow.
+  arguments = ['--no-deps']
+  for name in names:
+    arguments += ['--requirement', f'requirements/{name}.txt']
+  return arguments
+
+
 _session(
   'tf215',
   ['3.11', '3.10', '3.9'],
-  [
-    *('--requirement', 'requirements.txt'),
-    *('--requirement', 'requirements-test.txt'),
-    *('--constraint', 'constraints.txt'),
-  ],
+  [_pinned('tf215', 'tf215-test')],
   (),
 )
 _session(
   'tf115',
   ['3.7'],
-  ['--requirement', 'requirements/tf115.txt'],
+  [_pinned('tf115')],
   sorted(
     {
       path.relative_to(_ROOT / 'tests').with_suffix('').as_posix()
@@ -130,24 +135,21 @@ _session(
 _session(
   'tf211',
   ['3.10'],
-  ['--requirement', 'requirements/tf211.txt'],
+  [_pinned('tf211')],
   _SPOT_CHECK_OF_WRITER,
 )
 # No tf.estimator there.
 _session(
   'tf221',
   ['3.12', '3.13'],
-  ['--requirement', 'requirements/tf221.txt'],
+  [_pinned('tf221')],
   _READER,
 )
-# The same with the tf.estimator that `modern_tf` gives it.
+# The same TensorFlow with the tf.estimator that `modern_tf` gives it.
 _session(
   'modern',
   ['3.12', '3.13'],
-  [
-    *('--no-deps', '--requirement', 'requirements/modern.txt'),
-    *('--requirement', 'requirements/modern-test.txt'),
-  ],
+  [_pinned('modern', 'modern-test')],
   (
     'activations_test',
     'annotations_test',
@@ -164,22 +166,24 @@ _session(
   )
   + _GUARDS,
 )
-# On the first TensorFlow without it, too.
+# The first TensorFlow without tf.estimator of its own.
 _session(
   'tf216',
   ['3.11'],
-  ['--no-deps', '--requirement', 'requirements/tf216.txt'],
+  [_pinned('tf216')],
   ('conformance_test', 'modern_tf_test', 'parity_test') + _GUARDS,
 )
-# And with whatever TensorFlow is the newest, to know what it has broken.
+# The newest TensorFlow, whichever it is, to learn what it has broken.
 _session(
   'newest',
   ['3.13', '3.12'],
   [
-    *('--upgrade', 'tensorflow-cpu', 'tensorflow-estimator==2.15.0'),
-    *('pytest', 'pytest-xdist'),
+    [
+      *('--upgrade', 'tensorflow-cpu', 'tensorflow-estimator==2.15.0'),
+      *('pytest', 'pytest-xdist'),
+    ],
+    # It requires `tensorflow`.
+    ['--upgrade', '--no-deps', 'tf_keras'],
   ],
   _GUARDS,
-  # It asks for `tensorflow`.
-  without_dependencies=['tf_keras'],
 )

@@ -19,18 +19,16 @@ from tf_dnn_annotations.integrals import path_sweep
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 
 
-def _build_wheel(directory, **environment):
-  """Builds a wheel of this project in `directory`; returns its path.
+_FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE')
 
-  Args:
-    directory: `pathlib.Path`.
-    **environment: variables besides those of this process.
-  """
-  # From a copy, as a build leaves files beside setup.py, and what an earlier
-  # one left would get into this one.
+
+def _copy_source(directory):
+  """Copies what a wheel is built from to a new `directory`."""
+  # A build leaves files beside setup.py, and those of an earlier build would
+  # get into the wheel.
   source = directory / 'source'
   source.mkdir()
-  for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
+  for name in _FILES:
     shutil.copy(str(_ROOT / name), str(source))
   for name in ('tf_dnn_annotations', 'tests'):
     shutil.copytree(
@@ -38,9 +36,23 @@ def _build_wheel(directory, **environment):
       str(source / name),
       ignore=shutil.ignore_patterns('__pycache__', '*.so'),
     )
+  return source
+
+
+def _build_wheel(directory, source=None, **environment):
+  """Builds a wheel of this project in `directory`; returns its path.
+
+  Args:
+    directory: `pathlib.Path`.
+    source: path of a source distribution; None for a copy of the working tree.
+    **environment: variables besides those of this process.
+  """
+  source = source or _copy_source(directory)
   subprocess.run(
     [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps']
     + ['--no-build-isolation', '--disable-pip-version-check']
+    # Which would have the wheel of an earlier source distribution.
+    + ['--no-cache-dir']
     + ['--wheel-dir', str(directory), str(source)],
     check=True,
     stdin=subprocess.DEVNULL,
@@ -75,8 +87,26 @@ class WheelTest(absltest.TestCase):
     ]
     modules = (_ROOT / 'tf_dnn_annotations').rglob('*.py')
     self.assertCountEqual(
-      packaged, [path.relative_to(_ROOT).as_posix() for path in modules]
+      packaged,
+      [path.relative_to(_ROOT).as_posix() for path in modules]
+      # Type checkers read the annotations of the package for its sake.
+      + ['tf_dnn_annotations/py.typed'],
     )
+
+  def test_a_source_distribution_gives_the_same(self):
+    directory = pathlib.Path(directories.new_dir())
+    subprocess.run(
+      [sys.executable, 'setup.py', '--quiet', 'sdist']
+      + ['--dist-dir', str(directory)],
+      cwd=str(_copy_source(directory)),
+      check=True,
+      stdin=subprocess.DEVNULL,
+    )
+    (source,) = directory.glob('*.tar.gz')
+    path = _build_wheel(directory, source)
+    self.assertEqual(path.name, os.path.basename(self.wheel.filename))
+    with zipfile.ZipFile(str(path)) as wheel:
+      self.assertCountEqual(wheel.namelist(), self.wheel.namelist())
 
   def test_holds_the_library_where_it_can_be_built(self):
     library = f'tf_dnn_annotations/integrals/{path_sweep.LIBRARY}'
@@ -118,6 +148,13 @@ class WheelTest(absltest.TestCase):
     for requirement in required:
       self.assertRegex(requirement, '^(absl-py|numpy|tensorflow-estimator)')
 
+  def test_has_the_extras(self):
+    metadata = email.message_from_string(self._metadata('METADATA'))
+    self.assertContainsSubset(
+      ['cpu', 'modern', 'progress', 'tensorflow', 'test'],
+      metadata.get_all('Provides-Extra'),
+    )
+
   def test_brings_the_command_and_the_licence(self):
     entry_points = configparser.ConfigParser()
     entry_points.read_string(self._metadata('entry_points.txt'))
@@ -128,6 +165,8 @@ class WheelTest(absltest.TestCase):
     self.assertTrue(
       any(path.endswith('/LICENSE') for path in self.wheel.namelist())
     )
+    metadata = email.message_from_string(self._metadata('METADATA'))
+    self.assertEqual(metadata['License'], 'Apache-2.0')
 
 
 if __name__ == '__main__':

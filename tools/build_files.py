@@ -3,8 +3,8 @@
     python tools/build_files.py           # writes them
     python tools/build_files.py --check   # exits with 1 if one is not current
 
-By hand remain rules that are not Python's, and the attributes of a rule that
-imports do not tell, such as `size` and `data`: both are kept as they are.
+Rules of other languages, and attributes that do not follow from imports, such
+as `size` and `data`, are written by hand and kept.
 """
 
 import ast
@@ -18,7 +18,7 @@ _HEAD = """\
 # Written by tools/build_files.py: `make build-files`. Third-party packages come
 # from the interpreter: see //:WORKSPACE.
 """
-# Kept by hand, in the order in which buildifier wants them.
+# Attributes written by hand, in buildifier's order.
 _KEPT = ('size', 'timeout', 'data', 'flaky', 'main', 'shard_count', 'tags')
 
 
@@ -44,11 +44,11 @@ def packages():
 
 
 def text(package, old):
-  """Returns what the BUILD file of a package holds.
+  """Returns the text of the BUILD file of a package.
 
   Args:
     package: path of the directory.
-    old: the text that it has.
+    old: its present text.
   """
   kept, attributes = _by_hand(old)
   rules = sorted(
@@ -71,7 +71,7 @@ def text(package, old):
 
 
 def _by_hand(old):
-  """Returns (texts of rules, {name: {attribute: text}}) kept of a file."""
+  """Returns (texts of rules, {name: {attribute: text}}) to keep of a file."""
   kept, attributes = [], {}
   lines = old.splitlines()
   end = 0
@@ -103,7 +103,7 @@ def _kind_and_name(path):
 
 
 def _sources(package):
-  """Returns the rule of all that a package and those within it are made of."""
+  """Returns the rule of the sources of a package and of those within it."""
   kinds = sorted(
     {'*' + path.suffix for path in package.iterdir() if path.is_file()}
     & {'*.c', '*.h', '*.py', '*.typed'}
@@ -140,14 +140,14 @@ def _rule(kind, name, path, attributes):
 
 
 def _list(items):
-  """Returns the text of a list of texts, as an attribute of a rule has it."""
+  """Returns the text of a list of texts, as the value of an attribute."""
   if len(items) < 2:
     return f'[{"".join(items)}]'
   return '[\n' + ''.join(f'        {item},\n' for item in items) + '    ]'
 
 
 def dependencies(path):
-  """Returns the set of labels of what a file imports of this project."""
+  """Returns the set of labels of this project's modules that a file imports."""
   tree = ast.parse(path.read_text('utf-8'))
   names = set()
   if path.name == '__init__.py':
@@ -166,7 +166,7 @@ def dependencies(path):
 
 
 def _loaded_when_used(tree, path):
-  """Returns the modules that an `__init__` loads when a name is used."""
+  """Returns the modules that an `__init__` loads when a name is first used."""
   package = '.'.join(path.parent.relative_to(_ROOT).parts)
   return {
     f'{package}.{module}'
@@ -178,11 +178,11 @@ def _loaded_when_used(tree, path):
 
 
 def _label(name, seen_from):
-  """Returns the label of a dotted name, None if it is not of this project."""
+  """Returns the label of a dotted name, None if it is not this project's."""
   parts = name.split('.')
   if parts[0] not in _TREES:
     return None
-  # Of a name in a module or package, the label of that.
+  # The label of a name in a module or package is that of the latter.
   for length in range(len(parts), 0, -1):
     path = _ROOT.joinpath(*parts[:length])
     if path.with_suffix('.py').is_file():

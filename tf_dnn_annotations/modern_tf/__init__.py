@@ -1,14 +1,14 @@
 """tf.estimator on TensorFlow 2.16 and newer, which no longer has it.
 
-A pipeline needs one line more, above all that imports TensorFlow:
+A pipeline needs one more line, above everything that imports TensorFlow:
 
     from tf_dnn_annotations import modern_tf; modern_tf.install()
 
-tensorflow_estimator 2.15.0, the last there will be, runs on newer TensorFlow
-but for a few modules, for which there are stand-ins. They are put into
-`sys.modules`; no file is edited. It also needs Keras 2, which is the package
-tf_keras now. TensorFlow is imported by the functions and not by this module,
-since it picks its Keras when it is imported.
+tensorflow_estimator 2.15.0, the last version there will be, runs on newer
+TensorFlow except for a few modules, which stand-ins replace in `sys.modules`;
+no file is edited. It also needs Keras 2, which is now the package tf_keras.
+TensorFlow is imported by the functions and not by this module, since it chooses
+its Keras when it is imported.
 """
 
 import functools
@@ -23,7 +23,7 @@ from tf_dnn_annotations.modern_tf import stand_ins
 
 _LINE = 'from tf_dnn_annotations import modern_tf; modern_tf.install()'
 _API = 'tensorflow_estimator.python.estimator.api'
-# What the canned estimators take of Keras. The last is there in Keras 2 alone.
+# What the canned estimators use of Keras. Only Keras 2 has the last one.
 _OF_KERAS = (
   'keras.layers.Layer',
   'keras.optimizers.Optimizer',
@@ -41,16 +41,16 @@ def install():
 
   Sets `tf.estimator`, `tf.compat.v1.estimator` and `tf.compat.v2.estimator`;
   does nothing where TensorFlow is older than 2.16. Call it before TensorFlow is
-  first imported, in every process. To call it again does no harm.
+  first imported, in every process. Further calls have no effect.
 
-  Warns with a `RuntimeWarning` where tf_keras is of another version than
-  TensorFlow.
+  Warns with a `RuntimeWarning` if the versions of tf_keras and TensorFlow
+  differ.
 
   Raises:
     ImportError: tf_keras or tensorflow_estimator is not installed, or one of
       TensorFlow and tensorflow_estimator was imported before, in a way that
-      cannot be mended. It says all that is to be done: what to run, and which
-      line to put where.
+      cannot be undone. The error lists everything to be done: what to run, and
+      which line to put where.
   """
   with _lock:
     if not make_importable():
@@ -75,8 +75,8 @@ def make_importable():
   The part of `install` that this package's estimators call.
 
   Returns:
-    Whether there are stand-ins: False where TensorFlow is older than 2.16, and
-    nothing was done.
+    Whether there are stand-ins: False where TensorFlow is older than 2.16, in
+    which case nothing was done.
 
   Raises:
     ImportError: as `install`.
@@ -94,7 +94,7 @@ def make_importable():
 
 
 def _has_estimator():
-  """Returns whether TensorFlow, which it does not import, has tf.estimator."""
+  """Returns whether TensorFlow has tf.estimator; does not import it."""
   if sys.version_info < (3, 9):
     return True  # TensorFlow 2.16 and newer need a newer Python.
   spec = importlib.util.find_spec('tensorflow')
@@ -108,7 +108,7 @@ def _has_estimator():
 
 
 def _check_installed():
-  """Raises unless the packages are there that TensorFlow does not bring."""
+  """Raises unless the packages that TensorFlow does not require are there."""
   missing = [
     name
     for name in ('tensorflow_estimator', 'tf_keras')
@@ -116,8 +116,8 @@ def _check_installed():
   ]
   if not missing:
     return
-  # All that is to be done is told at once; what follows would raise only when
-  # this is.
+  # The error lists everything to be done at once: later checks would raise
+  # only after this one passes.
   is_too_late = _was_tensorflow_loaded() and not _is_keras_2_asked_for()
   import tensorflow as tf
 
@@ -155,7 +155,7 @@ def _check_estimator():
 
 
 def _loaded_of_estimator():
-  # A failed import leaves the modules that it got through, half of the package.
+  # A failed import leaves behind the modules that it loaded before it failed.
   return [
     name for name in sys.modules if name.startswith('tensorflow_estimator.')
   ]
@@ -187,7 +187,8 @@ def _load_keras_2():
   import tf_keras
 
   if _minor_version(tf_keras) != _minor_version(tf):
-    # No error: a release candidate of TensorFlow has no tf_keras of its own.
+    # Not an error: release candidates of TensorFlow lack a tf_keras of their
+    # own.
     warnings.warn(
       'tf_keras must be of the version of TensorFlow; got tf_keras '
       f'{tf_keras.__version__} with TensorFlow {tf.__version__}. Run: pip '
@@ -198,7 +199,7 @@ def _load_keras_2():
 
 
 def _minor_version(package):
-  """Returns the version of a package, but for what follows its minor one."""
+  """Returns the major and minor version of a package, such as '2.16'."""
   return '.'.join(package.__version__.split('.')[:2])
 
 
@@ -207,7 +208,7 @@ def _is_keras_2_asked_for():
 
 
 def _is_keras_2(tf):
-  """Returns whether all roads to tf.keras lead to tf_keras."""
+  """Returns whether tf.keras is tf_keras, however it is reached."""
   # First where `import tensorflow.keras` looks, which was settled when
   # TensorFlow was imported: to ask for tf.keras could load Keras 3 for good.
   spec = importlib.util.find_spec('tensorflow.keras')

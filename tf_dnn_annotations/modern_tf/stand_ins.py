@@ -1,8 +1,8 @@
-"""Stand-ins for what tensorflow_estimator misses in TensorFlow 2.16 and newer.
+"""Stand-ins for modules that tensorflow_estimator lacks on TensorFlow >= 2.16.
 
-They do what tensorflow_estimator 2.15.0 asks of them in training, evaluation,
-prediction and export; what they cannot do raises NotImplementedError when it is
-asked for. Nothing here is imported from TensorFlow.
+They do what tensorflow_estimator 2.15.0 needs in training, evaluation,
+prediction and export; the rest raises NotImplementedError when it is used.
+Nothing here is imported from TensorFlow.
 """
 
 import types
@@ -12,7 +12,7 @@ _ESTIMATOR = 'tensorflow_estimator.python.estimator'
 _EXPORT = f'{_ESTIMATOR}.estimator_export'
 _TPU_ESTIMATOR = f'{_ESTIMATOR}.tpu.tpu_estimator'
 _TPU_EMBEDDING = f'{_ESTIMATOR}.tpu._tpu_estimator_embedding'
-# All of them: what a guard against newer TensorFlow need not look into.
+# All of them; a guard against newer TensorFlow skips these modules.
 NAMES = (TRAINING, _EXPORT, _TPU_ESTIMATOR, _TPU_EMBEDDING)
 
 
@@ -22,7 +22,7 @@ def make():
     TRAINING: _module(
       TRAINING,
       init_run_config=_init_run_config,
-      # The strategies of one machine, and parameter servers, do without it.
+      # Strategies for one machine, and parameter servers, do not need it.
       should_run_distribute_coordinator=lambda config: False,
       train_and_evaluate=_refuse_coordinator,
       estimator_train=_refuse_coordinator,
@@ -86,7 +86,7 @@ def _refuse_coordinator(*args, **kwargs):
 
 
 class _ExportedSymbol(object):
-  """A decorator that names a symbol of the public API, which needs no names."""
+  """The decorator that exports a symbol under a name; here it does nothing."""
 
   def __init__(self, *names, **kwargs):
     del names, kwargs
@@ -99,7 +99,7 @@ class _ExportedSymbol(object):
 
 
 def _refusing_class(name):
-  """Returns a class that can be derived from and compared with, not made."""
+  """Returns a class that can be subclassed and compared, not instantiated."""
 
   def __new__(cls, *args, **kwargs):
     del cls, args, kwargs

@@ -1,4 +1,4 @@
-"""What a misspelt word may have been meant to be."""
+"""Suggestions for misspelt words."""
 
 import difflib
 import inspect
@@ -19,7 +19,7 @@ def did_you_mean(word, known):
   """Returns ' Did you mean ...?' to end a message with; '' if nothing fits.
 
   Args:
-    word: what was given; only a str can be misspelt.
+    word: the given value; only a str can be misspelt.
     known: iterable of str.
   """
   found = closest(word, known) if isinstance(word, str) else None
@@ -29,9 +29,9 @@ def did_you_mean(word, known):
 def takes_unknown(function):
   """Decorates a function that refuses unknown arguments with a suggestion.
 
-  Such a function has a last parameter `**unknown`, which it gives to
-  `refuse_unknown`. The signature that is shown has the real arguments alone. A
-  wrapper would be simpler, but warnings would name it as their place.
+  Such a function has a last parameter `**unknown`, which it passes to
+  `refuse_unknown`. The signature that is shown has only the real arguments. A
+  wrapper would be simpler, but warnings would name it as their source.
   """
   signature = inspect.signature(function)
   parameters = [
