@@ -12,6 +12,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.support import directories
 from tests.support import network_export
 from tests.support import numpy_network
 import tf_dnn_annotations as tfda
@@ -96,7 +97,7 @@ class GivenRowsTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.addCleanup(os.chdir, os.getcwd())
-    os.chdir(network_export.new_dir())
+    os.chdir(directories.new_dir())
 
   def _write(self, name, content):
     if isinstance(content, str):
