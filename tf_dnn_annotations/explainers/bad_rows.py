@@ -36,7 +36,7 @@ def attributions_of_others(explainer, examples, error, arguments):
 
   Args:
     explainer: the `integrated_gradients.IntegratedGradients`.
-    examples: as its `attribute` takes them.
+    examples: as its `attribute` accepts them.
     error: the `RowError` that it raised.
     arguments: dict of its other arguments.
 
@@ -59,7 +59,7 @@ def attributions_of_others(explainer, examples, error, arguments):
     found = find(explainer.model, _chosen(examples, good), arguments)
     found = {good[place]: reason for place, reason in found.items()}
     if not found and error.row not in errors:
-      # What went well when the model alone was run.
+      # The model alone could compute this row.
       found = {rows.index(error.row): error.reason}
     errors.update({rows[place]: reason for place, reason in found.items()})
     good = [place for place in good if place not in found]

@@ -1,4 +1,4 @@
-"""The points of a model's processed space that rows are compared with."""
+"""Baselines: the points of a model's processed space where paths start."""
 
 import collections.abc
 
@@ -14,14 +14,14 @@ from tf_dnn_annotations.text import suggestions
 class ColumnValues(dict):
   """{column name: array [width] or [n, width]}: processed values.
 
-  `attribute` takes any such dict as `baselines` that could not be raw values as
-  well. A numeric column has the name of its feature: there this class says that
-  these are processed values.
+  `attribute` accepts a plain dict of columns as `baselines` unless it could be
+  raw values as well. A numeric column has the name of its feature; there this
+  class marks the values as processed ones.
   """
 
 
 class RawExamples(dict):
-  """{feature key: values}: raw examples, beyond doubt as `ColumnValues` are."""
+  """{feature key: values}: raw examples, as unmistakable as `ColumnValues`."""
 
 
 def points(model, baselines, is_dict, num_rows, output, max_rows):
@@ -29,9 +29,9 @@ def points(model, baselines, is_dict, num_rows, output, max_rows):
 
   Args:
     model: the `annotated_model.AnnotatedModel`.
-    baselines: as `IntegratedGradients.attribute` takes it.
+    baselines: as `IntegratedGradients.attribute` accepts it.
     is_dict: whether the examples that are explained are a dict of raw
-      features; tells how a dict of baselines is meant.
+      features, which decides how a dict of baselines is read.
     num_rows: n, how many examples are explained.
     output: 'logits' or 'probabilities'.
     max_rows: most rows in one model call, or None.

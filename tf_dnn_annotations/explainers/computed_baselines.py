@@ -10,29 +10,29 @@ from tf_dnn_annotations.saved_models import example_forms
 from tf_dnn_annotations.saved_models import feature_values
 from tf_dnn_annotations.text import suggestions
 
-# How many rows the medians are taken over at most, a uniform sample of all:
-# the standard error of a median of as many is about 1 % of a deviation.
+# Medians are those of a uniform sample of at most so many rows, which has a
+# standard error of about 1 % of a standard deviation.
 _MEDIAN_ROWS = 16384
 
 
 def compute(model, batches, strategy, num_rows=100, seed=0, given='batches'):
-  """Returns baselines as `IntegratedGradients.attribute` takes them.
+  """Returns baselines as `IntegratedGradients.attribute` accepts them.
 
   Args:
     model: the `annotated_model.AnnotatedModel`.
-    batches: iterable of batches of examples, each as `attribute` takes it, all
-      serialized or all raw.
-    strategy: 'mean', 'median' or 'sample'.
-    num_rows: how many rows 'sample' takes.
+    batches: iterable of batches of examples, each as `attribute` accepts it,
+      all serialized or all raw.
+    strategy: one of `choices.STRATEGIES`.
+    num_rows: number of rows that 'sample' chooses.
     seed: int, of the random choice of rows.
-    given: the name of the argument that the batches are, for messages.
+    given: the name of the argument that holds the batches, for messages.
 
   Returns:
     For 'mean' and 'median' `baselines.ColumnValues`, [width] each. For 'sample'
     a list of serialized tf.Examples, or `baselines.RawExamples`.
 
   Raises:
-    ValueError: no such strategy, or no examples.
+    ValueError: an unknown strategy, or no examples.
   """
   check(strategy, 'strategy')
   reservoir = _Reservoir(
@@ -51,7 +51,7 @@ def compute(model, batches, strategy, num_rows=100, seed=0, given='batches'):
       )
     if isinstance(batch, dict):
       batch, _ = feature_values.batch(model.features, batch)
-    # Whatever the strategy: what cannot be explained is refused here.
+    # Whatever the strategy, rows that cannot be explained are refused here.
     columns = model.points_of_examples(batch, 'logits').columns
     sums = sums + columns.sum(axis=0, dtype=np.float64)
     count += len(columns)
@@ -99,7 +99,7 @@ def of_batches(model, batches, strategy):
 
 
 def check(strategy, argument):
-  """Raises ValueError unless `strategy` is one, of the named argument."""
+  """Raises ValueError, naming the argument, unless `strategy` is known."""
   if strategy not in choices.STRATEGIES:
     raise ValueError(
       f'`{argument}` must be '
@@ -161,8 +161,8 @@ class _Reservoir(object):
     """Offers rows to the sample.
 
     Args:
-      num_rows: how many.
-      row_fn: function of the index of a row that returns it to be kept.
+      num_rows: number of rows.
+      row_fn: function that returns a row to keep, given its index.
     """
     for i in range(num_rows):
       self._num_seen += 1

@@ -48,7 +48,7 @@ def ids(model, targets, num_rows):
     outputs can tell.
 
   Raises:
-    ValueError: no such class or label, or not one a row.
+    ValueError: an unknown class or label, or not one per row.
     TypeError: a target is neither an integer nor a string.
   """
   if isinstance(targets, str) and targets == 'predicted':

@@ -59,7 +59,7 @@ class AnnotatedModel(object):
     takes_examples: whether it parses serialized tf.Examples itself.
     network: `piecewise_linear.Network` from the first layer to the logits, None
       if it is not known to be piecewise linear.
-    unrecognized: None, or why there is no `network`.
+    unrecognized: None, or the reason for having no `network`.
     kernel: float [width of all columns, units], the kernel of the first dense
       layer, rows in the order of the columns; None if it was not found. Paths
       are followed in the layer's pre-activation if it was, otherwise in the
@@ -166,7 +166,7 @@ class AnnotatedModel(object):
       _COPIES * (self.width + sum(self.hidden_units) + self.num_outputs),
     )
 
-    # What is predicted: it is run, and so comes last.
+    # The predictions. To read the labels the model is run, so this comes last.
     prediction = model_outputs.prediction(
       self.kind, outputs, found.logits, predict
     )

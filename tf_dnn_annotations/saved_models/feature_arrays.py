@@ -9,10 +9,11 @@ from tf_dnn_annotations.saved_models import feature_types
 from tf_dnn_annotations.saved_models import raw_values
 from tf_dnn_annotations.saved_models import row_errors
 
-# What tf.feature_column takes for missing in a dense tensor; of integers, -1.
+# Values that tf.feature_column treats as missing in a dense tensor; of integers
+# it is -1.
 PADDING = {tf.string: b'', tf.float32: 0.0, tf.float64: 0.0}
 
-# Values that can be taken without a look at each: none of them is missing.
+# Types of values that need no check of each: none of them is missing.
 _SCALARS = {bool, bytes, float, int, str}
 _LISTS = {list, tuple, np.ndarray}
 
@@ -22,7 +23,7 @@ def dense(feature, value):
 
   Args:
     feature: `feature_values.Feature`.
-    value: as `raw_values.plain` takes it.
+    value: as `raw_values.plain` accepts it.
 
   Raises:
     RowError: a row misses a value, or has one of another type or shape.
@@ -44,8 +45,8 @@ def sparse(feature, value):
 
   Args:
     feature: `feature_values.Feature`.
-    value: as `raw_values.plain` takes it. Cells that are missing or, in arrays
-      and where a row is a single value, padding ('', -1, 0.0) are left out.
+    value: as `raw_values.plain` accepts it. Cells that are missing are left
+      out, and so is padding ('', -1, 0.0) in arrays and in single values.
 
   Raises:
     RowError: a value of another type, or not a single one.
@@ -158,7 +159,7 @@ def _are_padding(feature, array):
 def _values_of_cells(feature, row):
   """Returns the values of a row of an array of objects."""
   values = [value for value in row if not raw_values.is_missing(value)]
-  # A dense feature keeps its padding: a crossed column takes it for a value.
+  # A dense feature keeps its padding: a crossed column treats it as a value.
   if not feature.is_sparse:
     return values
   return [value for value in values if not _is_padding(feature, value)]
@@ -192,7 +193,7 @@ def _nested(feature, row, i):
 
 
 def _is_padding(feature, value):
-  """Whether tf.feature_column takes `value` in a dense array for missing."""
+  """Whether tf.feature_column treats `value` in a dense array as missing."""
   if isinstance(value, (str, bytes)):
     return len(value) == 0
   if not raw_values.is_scalar(value):
@@ -296,7 +297,7 @@ def _dimensions(feature):
 
 
 def _refuse_uneven(feature, rows):
-  """Raises `RowError` at the first row that has not the feature's shape."""
+  """Raises `RowError` at the first row without the feature's shape."""
   first = None
   for i, row in enumerate(rows):
     try:

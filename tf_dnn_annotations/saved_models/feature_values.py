@@ -35,11 +35,11 @@ def batch(features, raw, is_finite=True, subject='`examples`'):
   Args:
     features: dict of key to `Feature`: what the model reads.
     raw: dict of the same keys to values of n examples, each in a form that
-      `raw_values.plain` takes: for a dense feature an array [n, ...], or [n]
+      `raw_values.plain` accepts: for a dense feature an array [n, ...], or [n]
       where the shape is [1]; for one of any number of values an array [n] or
       [n, k], a list of n lists of values, or a sparse or ragged Tensor. There
       None, NaN and NA are missing, and in arrays and single values '', -1 and
-      0.0, too, by the type, as tf.feature_column takes them.
+      0.0, too, by the type, as tf.feature_column treats them.
     is_finite: whether a NaN or an infinity is an error.
     subject: what error messages call the examples.
 
@@ -47,8 +47,8 @@ def batch(features, raw, is_finite=True, subject='`examples`'):
     ({key: array or `tf.SparseTensorValue`}, n)
 
   Raises:
-    ValueError: a key or a shape is wrong. `RowError` where a row is to blame:
-      a value is missing, NaN or infinite.
+    ValueError: a key or a shape is wrong.
+    RowError: a value of a row is missing, NaN or infinite.
     TypeError: values of another type than the feature's.
   """
   unknown = sorted(set(raw) - set(features), key=str)
@@ -151,7 +151,7 @@ def check_finite(values, what='feature', first_row=0):
 
 
 def is_finite(array):
-  """Returns whether a float array holds no NaN and no infinity."""
+  """Returns whether a float array is free of NaN and infinity."""
   # The sum is much faster than a look at each element. It may overflow.
   with np.errstate(over='ignore', invalid='ignore'):
     return np.isfinite(array.sum()) or np.isfinite(array).all()

@@ -1,4 +1,4 @@
-"""Gradients in a graph: complete, or an error that says what prevents them."""
+"""Gradients in a graph: complete, or an error that names the obstacle."""
 
 import contextlib
 
@@ -23,15 +23,15 @@ _BRANCHES_AND_LOOPS = (
 )
 # Their gradients depend on a context which import restores, if it is there.
 _OF_CONTEXT = ('Enter', 'Exit', 'NextIteration')
-# What they give does not depend on the values that they take.
+# Their results do not depend on the values of their inputs.
 _OF_SHAPES = ('OnesLike', 'Rank', 'Shape', 'ShapeN', 'Size', 'ZerosLike')
 
 
 def changes_graph(outputs, tensors):
-  """Whether sessions of a graph are of no use once gradients are made.
+  """Whether sessions of a graph are useless once gradients are made.
 
   Args:
-    outputs, tensors: as `gradients` takes them.
+    outputs, tensors: as `gradients` accepts them.
   """
   between = _operations_between(outputs, tensors)
   return any(op.type in _BRANCHES_AND_LOOPS for op in between)
@@ -164,7 +164,7 @@ def _not_differentiable(op, error=None):
 
   Args:
     op: `tf.Operation`, None if it is not known which.
-    error: what TensorFlow said.
+    error: TensorFlow's error, if it raised one.
   """
   which = f'the operation {op.name!r} ({op.type})' if op is not None else None
   return ValueError(

@@ -1,4 +1,4 @@
-"""What a GraphDef says: its nodes, their inputs, the functions they call."""
+"""The contents of a GraphDef: nodes, their inputs, the functions they call."""
 
 from tensorflow.python.framework import op_def_registry
 

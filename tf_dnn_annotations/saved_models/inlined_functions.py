@@ -257,7 +257,7 @@ def _unused(name, names):
 
 
 def strip_gradients(graph_def):
-  """Removes what a graph says of the gradients of its operations.
+  """Removes a graph's own definitions of its operations' gradients.
 
   A gradient of a user's own is a function of the process that wrote the
   graph, under a name that is a number: elsewhere it is unknown, or another

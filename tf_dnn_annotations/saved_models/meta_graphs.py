@@ -1,4 +1,4 @@
-"""What a MetaGraphDef names: tensors, assets, what loading runs."""
+"""The names in a MetaGraphDef: of tensors, assets, and what loading runs."""
 
 from google.protobuf import message
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -41,7 +41,7 @@ def tensor_names(info):
 
 
 def tensors_in_collection(meta_graph, name):
-  """Returns the names of the tensors that a collection tells of."""
+  """Returns the names of the tensors that a collection lists."""
   found = []
   if name in meta_graph.collection_def:
     for packed in meta_graph.collection_def[name].any_list.value:

@@ -145,7 +145,7 @@ class ModelInputs(object):
           for key, feature in self.features.items()
         },
       )
-      # A model may have features of types that a tf.Example has not.
+      # A model may have features of types that tf.Examples cannot hold.
       return placeholder, {
         key: tf.cast(parsed[key], feature.dtype)
         for key, feature in self.features.items()

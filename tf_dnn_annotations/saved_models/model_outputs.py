@@ -1,4 +1,4 @@
-"""What a model computes from its logits, and which class it predicts."""
+"""The outputs that a model computes from its logits, and its predictions."""
 
 import collections
 

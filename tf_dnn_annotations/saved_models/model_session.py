@@ -157,7 +157,7 @@ class ModelSession(object):
           return self.session.run(fetches, feed)
       return self.session.run(fetches, feed)
     except Exception as error:
-      # What it says of a session that was closed meanwhile is no use.
+      # TensorFlow's message about a session closed meanwhile does not help.
       if self._is_closed:
         raise self._closed() from error
       if isinstance(error, serialized_examples.ROW_ERRORS):

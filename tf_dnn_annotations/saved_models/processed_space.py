@@ -26,7 +26,7 @@ class ProcessedSpace(object):
       `first_layer`.
     network: `piecewise_linear.Network` from the first layer to the logits, or
       None.
-    unrecognized: None, or why there is no `network`.
+    unrecognized: None, or the reason for having no `network`.
   """
 
   def __init__(self, columns, first_layer, kernel, network, unrecognized):

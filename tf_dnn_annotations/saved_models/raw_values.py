@@ -9,10 +9,10 @@ import numbers
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-# Rows of these types need no look at each of them.
+# Rows of these types need not be checked one by one.
 _PLAIN = {bool, bytes, float, int, list, str, tuple, type(None), np.ndarray}
 
-# What is iterable but no list of values: strings' characters, sets' any order.
+# Iterable, but not lists of values: strings have characters, sets no order.
 _NO_LISTS = (str, bytes, collections.abc.Mapping, collections.abc.Set)
 
 _ONE_VALUE_PER_ROW = (

@@ -1,4 +1,4 @@
-"""Why a SavedModel cannot be explained, and the remedy."""
+"""Errors of SavedModels that cannot be explained, with remedies."""
 
 import contextlib
 import os
@@ -12,9 +12,9 @@ from tf_dnn_annotations.annotations import contract
 from tf_dnn_annotations.saved_models import trust
 from tf_dnn_annotations.text import plain_text
 
-# In what TensorFlow says of graphs that are not of this version.
+# Found in TensorFlow's errors about graphs of another version.
 _OF_GRAPHS = ('Op type not registered', 'NodeDef', 'GraphDef')
-# In what it says of variables' files that are missing, cut short or changed.
+# Found in its errors about missing, truncated or changed variable files.
 _OF_VARIABLES = (
   'variables/variables',
   'checkpoint',
@@ -35,7 +35,7 @@ _REMEDY = (
 class Refused(ValueError):
   """A SavedModel that is not explained, in words of our own.
 
-  What it quotes of the SavedModel, or of TensorFlow, cannot act on a terminal.
+  Text quoted from the SavedModel or from TensorFlow cannot act on a terminal.
   """
 
   def __init__(self, text):
@@ -60,7 +60,7 @@ def explained(export_dir):
 
 
 def check_is_saved_model(export_dir):
-  """Raises FileNotFoundError where there is no SavedModel."""
+  """Raises FileNotFoundError unless the directory holds a SavedModel."""
   if tf.saved_model.contains_saved_model(export_dir):
     return
   if tf.io.gfile.exists(export_dir) and not tf.io.gfile.isdir(export_dir):
@@ -154,7 +154,7 @@ def not_loaded(export_dir, error):
 
 
 def unreadable(export_dir, error):
-  """Returns the ValueError of a SavedModel that is damaged or no such thing.
+  """Returns the ValueError of a SavedModel that is damaged, or is not one.
 
   Args:
     export_dir: str.
@@ -171,7 +171,7 @@ def contradictory(export_dir, contradiction):
 
   Args:
     export_dir: str.
-    contradiction: str, what contradicts what.
+    contradiction: str, the two facts that contradict each other.
   """
   return Refused(
     f'The layer annotations of {export_dir!r} are not those of its graph: '
@@ -254,6 +254,6 @@ def _described(error):
 
 
 def _numbers(version):
-  """Returns (major, minor) of a version; (0, 0) of what is none."""
+  """Returns (major, minor) of a version; (0, 0) if it cannot be parsed."""
   match = re.match(r'(\d+)\.(\d+)', version)
   return tuple(map(int, match.groups())) if match else (0, 0)

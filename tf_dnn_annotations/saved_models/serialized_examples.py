@@ -1,4 +1,4 @@
-"""Serialized tf.Examples: where a graph takes them, and what they lack."""
+"""Serialized tf.Examples: where a graph receives them, and what they need."""
 
 import re
 
@@ -11,8 +11,8 @@ from tf_dnn_annotations.saved_models import feature_arrays
 from tf_dnn_annotations.saved_models import feature_values
 from tf_dnn_annotations.saved_models import row_errors
 
-# What a bad example raises. TensorFlow quotes bytes that it cannot parse, which
-# Python then may not be able to decode.
+# Errors that a bad example raises. TensorFlow quotes bytes that it cannot
+# parse, which Python then may not be able to decode.
 ROW_ERRORS = (
   tf.errors.InvalidArgumentError,
   tf.errors.DataLossError,
@@ -25,7 +25,7 @@ _REMEDY = (
 )
 
 _PARSE_OPS = ('ParseExample', 'ParseExampleV2')
-# What calls functions; tf.map_fn is such a loop.
+# Operations that call functions; tf.map_fn is such a loop.
 _CALLS = {
   'If',
   'PartitionedCall',
@@ -37,7 +37,7 @@ _CALLS = {
 
 
 def find(features):
-  """Finds where a graph takes serialized tf.Examples, as it is served.
+  """Finds where a graph receives serialized tf.Examples, as it is served.
 
   Args:
     features: {feature key: `Tensor` or `SparseTensor`}.
@@ -142,7 +142,7 @@ def required_keys(parsers, run_fn):
     num_dense = len(dense_keys)
     defaults = list(op.inputs)[-num_dense:] if num_dense else []
     for key, default in zip(dense_keys, run_fn(defaults)):
-      # An empty tensor stands for none.
+      # An empty tensor means that there is no default.
       if not np.size(default):
         required.add(tf.compat.as_str(key))
   return required
@@ -234,7 +234,7 @@ def parsed(example, row):
 
 
 def reason(error):
-  """Returns what a TensorFlow error says, without the graph's stack trace."""
+  """Returns the message of a TensorFlow error, without its stack trace."""
   text = getattr(error, 'message', 'Could not parse example input')
   lines = text.strip().splitlines()
   lines = [line.strip() for line in lines if line.strip()]

@@ -1,6 +1,6 @@
 """Whether a SavedModel does nothing but compute, known before it is loaded.
 
-What is promised, and what is not, is in docs/trust.md.
+docs/trust.md has what is promised and what is not.
 """
 
 import collections
