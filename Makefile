@@ -33,7 +33,7 @@ help:
 	@echo '             spoilt SavedModels: counts what becomes of them'
 	@echo 'make bench   speed, error and memory, ours and of other libraries'
 	@echo 'make docs    the documentation as a site, in build/site'
-	@echo 'make lint    ruff, as linter and as formatter that changes nothing'
+	@echo 'make lint    ruff, as linter and as formatter that changes nothing; mypy'
 	@echo 'make format  ruff, changing files'
 	@echo 'make pins    compile requirements/*.txt from *.in: see tools/pins.py'
 	@echo 'make clean   remove .venv and everything that was built'
@@ -77,6 +77,7 @@ docs: .venv-docs/.runs
 lint: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m mypy
 
 format: $(VENV)/.tests
 	$(VENV)/bin/python -m ruff check --fix .

@@ -55,7 +55,7 @@ class AttributionFilesTest(parameterized.TestCase):
     path = os.path.join(self.dir, name)
     with files.RowWriter(path, _FIELDS, _NAMES) as writer:
       for fields, attributions in batches:
-        writer.write(fields, attributions)
+        writer.write_rows(fields, attributions)
     return path
 
   @parameterized.parameters(*files.EXTENSIONS)
@@ -103,7 +103,7 @@ class AttributionFilesTest(parameterized.TestCase):
     with open(path, 'w') as file:
       file.write('of before')
     with files.RowWriter(path, _FIELDS, _NAMES) as writer:
-      writer.write(_ROWS, _ATTRIBUTIONS)
+      writer.write_rows(_ROWS, _ATTRIBUTIONS)
       with open(path) as file:
         self.assertEqual(file.read(), 'of before')
     self.assertLen(_rows(path), 2)
@@ -114,7 +114,7 @@ class AttributionFilesTest(parameterized.TestCase):
     path = os.path.join(self.dir, 'x' + extension)
     with self.assertRaises(KeyboardInterrupt):
       with files.RowWriter(path, _FIELDS, _NAMES) as writer:
-        writer.write(_ROWS, _ATTRIBUTIONS)
+        writer.write_rows(_ROWS, _ATTRIBUTIONS)
         raise KeyboardInterrupt()
     # What is destroyed with it writes nothing more.
     del writer
@@ -154,13 +154,13 @@ class AttributionFilesTest(parameterized.TestCase):
     # TensorFlow's name for one of them that is there everywhere.
     path = 'file://' + self.dir
     with files.RowWriter(path + '/x.csv', _FIELDS, _NAMES) as writer:
-      writer.write(_ROWS, _ATTRIBUTIONS)
+      writer.write_rows(_ROWS, _ATTRIBUTIONS)
       self.assertNotIn('x.csv', os.listdir(self.dir))
     self.assertEqual(os.listdir(self.dir), ['x.csv'])
     self.assertLen(_rows(os.path.join(self.dir, 'x.csv')), 2)
     with self.assertRaises(KeyError):
       with files.RowWriter(path + '/y.csv.gz', _FIELDS, _NAMES) as writer:
-        writer.write(_ROWS, _ATTRIBUTIONS)
+        writer.write_rows(_ROWS, _ATTRIBUTIONS)
         raise KeyError()
     self.assertEqual(os.listdir(self.dir), ['x.csv'])
 
@@ -175,7 +175,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 noise = np.random.RandomState(0).randn(5000, 2)
 try:
   with files.RowWriter(sys.argv[1], ['row'], 'ab') as file:
-    file.write([[i] for i in range(5000)], noise)
+    file.write_rows([[i] for i in range(5000)], noise)
 except OSError as error:
   print(error)
 """
@@ -215,6 +215,8 @@ except OSError as error:
 
   def test_a_directory_or_a_file_that_is_read_only(self):
     path = self._write('x.csv')
+    # That of all tests' directories: another user may pass it.
+    os.chmod(os.path.dirname(self.dir), 0o711)
     os.chmod(self.dir, 0o555)
     self.assertRegex(
       self._error_for_nobody(path + '.csv'),

@@ -56,7 +56,10 @@ def _part(module):
 def _imports(module):
   """Returns the dotted names that a module imports, wherever in its file."""
   names = set()
-  for node in ast.walk(ast.parse(_MODULES[module].read_text('utf-8'))):
+  tree = ast.parse(_MODULES[module].read_text('utf-8'))
+  if module == _NAME:  # Without what is for type checkers alone.
+    tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
+  for node in ast.walk(tree):
     if isinstance(node, ast.Import):
       names.update(alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):

@@ -450,7 +450,7 @@ class ArgumentsTest(_ModelTest):
     self.assertEqual(
       list(inspect.signature(self.ig.attribute).parameters),
       'examples baselines targets output method num_steps max_rows '
-      'tolerance'.split(),
+      'tolerance with_features'.split(),
     )
 
   @parameterized.parameters(

@@ -99,6 +99,14 @@ _CALLABLES = [(name, function, text) for name, function, text in _callables()]
 
 
 class ReferenceTest(parameterized.TestCase):
+  @parameterized.parameters(
+    *(case[:2] for case in _CALLABLES if not case[0].startswith('DNN'))
+  )
+  def test_has_types(self, name, function):
+    del name
+    parameters = set(inspect.signature(function).parameters) - {'self', 'cls'}
+    self.assertContainsSubset([*parameters, 'return'], function.__annotations__)
+
   def test_has_every_public_name(self):
     described = [_resolved(entry) for entry in _ENTRIES]
     table = re.findall(r'\[`([\w.]+)`\]', _TEXT.partition('\n## ')[0])

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import typing
 
 __version__ = '0.1.0'
 
@@ -25,16 +26,54 @@ _MODULES = {
 __all__ = sorted(_MODULES)
 
 
-def __getattr__(name):
-  if name in _MODULES:
-    module = importlib.import_module(f'{__name__}.{_MODULES[name]}')
-    return getattr(module, name)
-  # A module, without an import of its own.
-  if not name.startswith('_') and importlib.util.find_spec(
-    f'{__name__}.{name}'
-  ):
-    return importlib.import_module(f'{__name__}.{name}')
-  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+# A type checker takes a name from here; for `__getattr__`, any name would do.
+if typing.TYPE_CHECKING:
+  from tf_dnn_annotations.annotations.names import (
+    LayerAnnotationsCollectionNames as LayerAnnotationsCollectionNames,
+  )
+  from tf_dnn_annotations.estimators import (
+    DNNClassifierWithLayerAnnotations as DNNClassifierWithLayerAnnotations,
+  )
+  from tf_dnn_annotations.estimators import (
+    DNNClassifierWithLayerAnnotationsV2 as DNNClassifierWithLayerAnnotationsV2,
+  )
+  from tf_dnn_annotations.estimators import (
+    DNNRegressorWithLayerAnnotations as DNNRegressorWithLayerAnnotations,
+  )
+  from tf_dnn_annotations.estimators import (
+    DNNRegressorWithLayerAnnotationsV2 as DNNRegressorWithLayerAnnotationsV2,
+  )
+  from tf_dnn_annotations.explainers.baselines import (
+    ColumnValues as ColumnValues,
+  )
+  from tf_dnn_annotations.explainers.convergence import (
+    NearBaseline as NearBaseline,
+  )
+  from tf_dnn_annotations.explainers.convergence import (
+    NotConverged as NotConverged,
+  )
+  from tf_dnn_annotations.explainers.integrated_gradients import (
+    IntegratedGradients as IntegratedGradients,
+  )
+  from tf_dnn_annotations.results.attributions import (
+    Attributions as Attributions,
+  )
+  from tf_dnn_annotations.saved_models.row_errors import RowError as RowError
+  from tf_dnn_annotations.saved_models.trust import (
+    UntrustedModelError as UntrustedModelError,
+  )
+else:
+
+  def __getattr__(name: str) -> typing.Any:
+    if name in _MODULES:
+      module = importlib.import_module(f'{__name__}.{_MODULES[name]}')
+      return getattr(module, name)
+    # A module, without an import of its own.
+    if not name.startswith('_') and importlib.util.find_spec(
+      f'{__name__}.{name}'
+    ):
+      return importlib.import_module(f'{__name__}.{name}')
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 def __dir__():

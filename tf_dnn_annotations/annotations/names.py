@@ -26,12 +26,12 @@ class LayerAnnotationsCollectionNames(object):
   FEATURE_COLUMNS = 'layer_annotations/feature_columns'
 
   @classmethod
-  def keys(cls, collection_name):
+  def keys(cls, collection_name: str) -> str:
     """Returns the name of the collection of `collection_name`'s keys."""
     return '%s/keys' % collection_name
 
   @classmethod
-  def values(cls, collection_name):
+  def values(cls, collection_name: str) -> str:
     """Returns the name of the collection of `collection_name`'s values."""
     return '%s/values' % collection_name
 

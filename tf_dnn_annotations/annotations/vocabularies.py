@@ -8,6 +8,7 @@ import collections
 import itertools
 import os
 import threading
+from typing import Dict, List
 import warnings
 
 import tensorflow.compat.v1 as tf
@@ -68,7 +69,12 @@ class UnknownCategories(RuntimeWarning):
     examples: {feature key: list of the texts of the first few of them}.
   """
 
-  def __init__(self, counts, examples, vocabularies):
+  def __init__(
+    self,
+    counts: Dict[str, int],
+    examples: Dict[str, List[str]],
+    vocabularies: 'Dict[str, Vocabulary]',
+  ) -> None:
     self.counts = counts
     self.examples = examples
     super().__init__(

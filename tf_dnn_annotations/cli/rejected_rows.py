@@ -81,7 +81,7 @@ class RejectedRows(object):
       )
     if is_rest:
       reason += ' What follows in the file was not read.'
-    self._writer.write([[its_id, place, reason]])
+    self._writer.write_rows([[its_id, place, reason]])
     self.count += 1
     self.num_rests += is_rest
     self.first = self.first or f'{place}: {reason}'

@@ -9,6 +9,7 @@ used here, the `_model_fn` of an `Estimator`, will not change.
 import collections
 import functools
 import inspect
+from typing import Any, Callable
 
 import tensorflow.compat.v1 as tf
 from tensorflow_estimator.python.estimator import mode_keys
@@ -25,7 +26,7 @@ _V1_REDUCTIONS = frozenset(tf.losses.Reduction.all())
 _V2_REDUCTIONS = frozenset(('auto', 'none', 'sum', 'sum_over_batch_size'))
 
 
-def constructor(base):
+def constructor(base: Any) -> Callable[..., None]:
   """Returns the constructor of an annotated class derived from an estimator.
 
   It accepts the arguments of `base`, with the defaults that they have in the

@@ -1,5 +1,7 @@
 """Rows of a batch that cannot be explained, and the batch without them."""
 
+from typing import List
+
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -19,7 +21,9 @@ class SkippedRows(RuntimeWarning):
     reasons: list of str, why each could not be, with the remedy.
   """
 
-  def __init__(self, batch, num_rows, errors):
+  def __init__(
+    self, batch: int, num_rows: int, errors: List[row_errors.RowError]
+  ) -> None:
     self.batch = batch
     self.rows = [error.row for error in errors]
     self.reasons = [error.reason for error in errors]

@@ -1,5 +1,6 @@
 """Warnings about rows whose attributions are inexact or mean little."""
 
+from typing import List, Sequence
 import warnings
 
 import numpy as np
@@ -19,7 +20,13 @@ class NotConverged(RuntimeWarning):
     tolerance: that of the call.
   """
 
-  def __init__(self, num_rows, rows, tolerance, limited_rows=()):
+  def __init__(
+    self,
+    num_rows: int,
+    rows: List[int],
+    tolerance: float,
+    limited_rows: Sequence[int] = (),
+  ) -> None:
     remedies = []
     if len(limited_rows) < len(rows):
       remedies.append('Raise `num_steps`.')
@@ -51,7 +58,7 @@ class NearBaseline(RuntimeWarning):
     rows: list of the indices of those rows.
   """
 
-  def __init__(self, num_rows, rows):
+  def __init__(self, num_rows: int, rows: List[int]) -> None:
     super().__init__(
       f'The output of {_rows(rows, num_rows)} differs from that of the '
       f'baseline by less than {NEAR:.1%} of the sum of the absolute '

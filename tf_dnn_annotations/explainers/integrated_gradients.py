@@ -6,6 +6,7 @@ ICML 2017 (arXiv 1703.01365), equation 1.
 
 import functools
 import os
+from typing import Any, Callable, Iterable, Iterator, Optional, Union
 import warnings
 
 from tf_dnn_annotations.annotations import columns
@@ -20,6 +21,7 @@ from tf_dnn_annotations.explainers import row_chunks
 from tf_dnn_annotations.explainers import row_sums
 from tf_dnn_annotations.explainers import targets as target_ids
 from tf_dnn_annotations.integrals import memory
+from tf_dnn_annotations.results import attributions
 from tf_dnn_annotations.results import element_names
 from tf_dnn_annotations.saved_models import annotated_model
 from tf_dnn_annotations.saved_models import example_forms
@@ -45,7 +47,11 @@ class IntegratedGradients(object):
     model: the `annotated_model.AnnotatedModel`.
   """
 
-  def __init__(self, export_dir, trust_model=False):
+  def __init__(
+    self,
+    export_dir: 'Union[str, bytes, os.PathLike[str]]',
+    trust_model: bool = False,
+  ) -> None:
     """Loads the SavedModel in `export_dir`.
 
     Args:
@@ -68,17 +74,17 @@ class IntegratedGradients(object):
   @suggestions.takes_unknown
   def attribute(
     self,
-    examples,
-    baselines=None,
-    targets='predicted',
-    output='logits',
-    method='auto',
-    num_steps=None,
-    max_rows=None,
-    tolerance=1e-3,
-    with_features=False,
-    **unknown,
-  ):
+    examples: Any,
+    baselines: Any = None,
+    targets: Any = 'predicted',
+    output: str = 'logits',
+    method: str = 'auto',
+    num_steps: Optional[int] = None,
+    max_rows: Optional[int] = None,
+    tolerance: float = 1e-3,
+    with_features: bool = False,
+    **unknown: Any,
+  ) -> attributions.Attributions:
     """Returns the Integrated Gradients of each row.
 
     Args:
@@ -214,7 +220,12 @@ class IntegratedGradients(object):
       model.given_features(examples) if with_features else None,
     )
 
-  def attribute_batches(self, batches, on_error='raise', **kwargs):
+  def attribute_batches(
+    self,
+    batches: Iterable[Any],
+    on_error: Union[str, Callable[..., Any]] = 'raise',
+    **kwargs: Any,
+  ) -> Iterator[attributions.Attributions]:
     """Returns an iterator over the attributions of batches of examples.
 
     For streams: no more than one batch is held at a time.
@@ -268,7 +279,13 @@ class IntegratedGradients(object):
           on_error(index, num_rows, errors)
       yield result
 
-  def baselines_of(self, batches, strategy='mean', num_rows=100, seed=0):
+  def baselines_of(
+    self,
+    batches: Iterable[Any],
+    strategy: str = 'mean',
+    num_rows: int = 100,
+    seed: int = 0,
+  ) -> Any:
     """Returns baselines computed from data, in one pass over it.
 
     Args:
@@ -295,14 +312,14 @@ class IntegratedGradients(object):
       self.model, batches, strategy, num_rows, seed
     )
 
-  def close(self):
+  def close(self) -> None:
     """Frees the model. The instance cannot be used afterwards."""
     self.model.close()
 
-  def __enter__(self):
+  def __enter__(self) -> 'IntegratedGradients':
     return self
 
-  def __exit__(self, *exc_info):
+  def __exit__(self, *exc_info: Any) -> None:
     self.close()
 
 

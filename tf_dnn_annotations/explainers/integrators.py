@@ -15,6 +15,7 @@ and two for callers that have several threads:
 """
 
 import os
+from typing import MutableMapping
 import weakref
 
 import numpy as np
@@ -28,6 +29,7 @@ from tf_dnn_annotations.integrals import path_integral
 from tf_dnn_annotations.integrals import quadrature
 from tf_dnn_annotations.integrals import rounding
 from tf_dnn_annotations.integrals import rules
+from tf_dnn_annotations.saved_models import annotated_model
 
 # A chunk of rows for the exact sum has this many rows, within the cache, and
 # takes at most so many products with weights. Rows that take fewer products are
@@ -178,7 +180,9 @@ class _Shared(object):
 
 
 # Weak, since the users of a model decide how long it lives.
-_shared_by_model = weakref.WeakKeyDictionary()
+_shared_by_model: MutableMapping[annotated_model.AnnotatedModel, _Shared] = (
+  weakref.WeakKeyDictionary()
+)
 
 
 def _shared(model):

@@ -17,6 +17,8 @@ import importlib.util
 import os
 import sys
 import threading
+import types
+from typing import Dict
 import warnings
 
 from tf_dnn_annotations.modern_tf import stand_ins
@@ -33,10 +35,11 @@ _OF_KERAS = (
 )
 
 _lock = threading.RLock()
-_stand_ins = {}  # Module name to module, once they are in `sys.modules`.
+# Module name to module, once they are in `sys.modules`.
+_stand_ins: Dict[str, types.ModuleType] = {}
 
 
-def install():
+def install() -> None:
   """Gives TensorFlow 2.16 and newer the `tf.estimator` of TensorFlow 2.15.
 
   Sets `tf.estimator`, `tf.compat.v1.estimator` and `tf.compat.v2.estimator`;
@@ -69,7 +72,7 @@ def install():
     sys.modules['tensorflow.compat.v2.estimator'] = v2
 
 
-def make_importable():
+def make_importable() -> bool:
   """Makes `import tensorflow_estimator` work; leaves the tf namespace alone.
 
   The part of `install` that this package's estimators call.

@@ -69,7 +69,7 @@ class Attributions:
   element_names: Mapping[str, List[str]]
   features: Optional[Dict[str, Sequence[Any]]] = None
 
-  def per_column(self):
+  def per_column(self) -> np.ndarray:
     """Returns the attributions summed over each column's width.
 
     Returns:
@@ -80,7 +80,7 @@ class Attributions:
       [self._column_sum(name) for name in self.columns], axis=-1
     ).astype(np.float32)
 
-  def per_feature(self):
+  def per_feature(self) -> Dict[str, np.ndarray]:
     """Returns the attributions summed over the columns of each feature.
 
     Returns:
@@ -89,7 +89,7 @@ class Attributions:
       alone: its key is theirs, sorted and joined by ' x '. The sum over the
       keys is the sum over the columns.
     """
-    sums = {}
+    sums: Dict[str, Any] = {}
     for name in self.columns:
       key = ' x '.join(sorted(self.feature_keys[name])) or name
       sums[key] = sums.get(key, 0.0) + self._column_sum(name)

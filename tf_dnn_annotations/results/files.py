@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import math
+from typing import Any, Sequence
 import zlib
 
+from tf_dnn_annotations.results import attributions
 from tf_dnn_annotations.results import row_values
 from tf_dnn_annotations.system import pending_file
 from tf_dnn_annotations.text import plain_text
@@ -93,7 +95,7 @@ class RowWriter(object):
     finally:
       self._file.discard()
 
-  def write(self, fields, attributions=None, features=None):
+  def write_rows(self, fields, attributions=None, features=None):
     """Writes rows.
 
     Args:
@@ -153,7 +155,13 @@ class AttributionWriter(RowWriter):
     OSError: `path` cannot be written.
   """
 
-  def __init__(self, path, like, by='feature', id_field='row'):
+  def __init__(
+    self,
+    path: str,
+    like: attributions.Attributions,
+    by: str = 'feature',
+    id_field: str = 'row',
+  ) -> None:
     super().__init__(
       path,
       [id_field, *row_values.fields(like)],
@@ -162,7 +170,9 @@ class AttributionWriter(RowWriter):
     )
     self._by = by
 
-  def write(self, result, ids):
+  def write(
+    self, result: attributions.Attributions, ids: Sequence[Any]
+  ) -> None:
     """Writes the rows of examples.
 
     Args:
@@ -171,7 +181,7 @@ class AttributionWriter(RowWriter):
     """
     num_targets = row_values.rows_per_example(result)
     ids = [each for each in ids for _ in range(num_targets)]
-    super().write(
+    self.write_rows(
       [
         [each, *values]
         for each, values in zip(ids, row_values.field_values(result))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Union
 import warnings
 
 import numpy as np
@@ -15,6 +16,8 @@ from tf_dnn_annotations.annotations import prediction_checks
 from tf_dnn_annotations.annotations import tensor_infos
 from tf_dnn_annotations.annotations import vocabularies
 from tf_dnn_annotations.integrals import memory
+from tf_dnn_annotations.integrals import piecewise_linear
+from tf_dnn_annotations.saved_models import feature_values
 from tf_dnn_annotations.saved_models import given_features
 from tf_dnn_annotations.saved_models import gradient_tensors
 from tf_dnn_annotations.saved_models import gradients
@@ -76,7 +79,35 @@ class AnnotatedModel(object):
     rows_per_call: number of rows that bounds the memory of a call.
   """
 
-  def __init__(self, export_dir, trust_model=False):
+  columns: List[Column]
+  features: Dict[str, feature_values.Feature]
+  example_features: Dict[str, feature_values.Feature]
+  required_features: Set[str]
+  unread_features: Set[str]
+  kind: str
+  num_classes: Optional[int]
+  num_outputs: int
+  num_logits: int
+  labels: Optional[List[str]]
+  hidden_units: List[int]
+  signatures: List[str]
+  takes_examples: bool
+  network: Optional[piecewise_linear.Network]
+  unrecognized: Optional[str]
+  kernel: Optional[np.ndarray]
+  column_slices: Dict[str, slice]
+  width: int
+  path_size: int
+  dtype: type
+  batch_size: Optional[int]
+  stopped: List[str]
+  rows_per_call: int
+
+  def __init__(
+    self,
+    export_dir: 'Union[str, bytes, os.PathLike[str]]',
+    trust_model: bool = False,
+  ) -> None:
     """Loads the SavedModel in `export_dir`.
 
     Args:
@@ -88,9 +119,7 @@ class AnnotatedModel(object):
       ValueError: it has no layer annotations.
       trust.UntrustedModelError: it does more than compute.
     """
-    export_dir = os.fspath(export_dir)
-    if isinstance(export_dir, bytes):
-      export_dir = export_dir.decode()
+    export_dir = os.fsdecode(export_dir)
     with refusals.explained(export_dir), contextlib.ExitStack() as on_error:
       model_session.check_process(export_dir)
       refusals.check_is_saved_model(export_dir)
@@ -226,7 +255,9 @@ class AnnotatedModel(object):
       )
     return self._inputs.reader(examples, subject)
 
-  def given_features(self, examples, keys=None):
+  def given_features(
+    self, examples: Any, keys: Optional[Iterable[str]] = None
+  ) -> Dict[str, Sequence[Any]]:
     """Returns the feature values of examples, as given or as parsed.
 
     Args:
@@ -303,18 +334,18 @@ class AnnotatedModel(object):
     return self._gradients.compute(output, path, targets)
 
   @property
-  def num_calls(self):
+  def num_calls(self) -> int:
     """The number of times that the model was run on rows so far."""
     return self._session.num_calls
 
-  def close(self):
+  def close(self) -> None:
     """Frees the session. The model cannot be used afterwards."""
     self._session.close()
 
-  def __enter__(self):
+  def __enter__(self) -> 'AnnotatedModel':
     return self
 
-  def __exit__(self, *exc_info):
+  def __exit__(self, *exc_info: Any) -> None:
     self.close()
 
 

@@ -1,6 +1,6 @@
 """Raw features as given by a user, made into what a graph can be fed."""
 
-import collections
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -13,9 +13,7 @@ from tf_dnn_annotations.text import suggestions
 RowError = row_errors.RowError
 
 
-class Feature(
-  collections.namedtuple('Feature', ['key', 'dtype', 'shape', 'is_sparse'])
-):
+class Feature(NamedTuple):
   """A raw feature that a model reads.
 
   Attributes:
@@ -26,7 +24,10 @@ class Feature(
     is_sparse: whether an example may have any number of values.
   """
 
-  __slots__ = ()
+  key: str
+  dtype: tf.DType
+  shape: Optional[List[Optional[int]]]
+  is_sparse: bool
 
 
 def batch(features, raw, is_finite=True, subject='`examples`'):

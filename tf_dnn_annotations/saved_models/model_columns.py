@@ -1,13 +1,9 @@
 """The feature columns of a model, as its annotations describe them."""
 
-import collections
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 
-class Column(
-  collections.namedtuple(
-    'Column', ['name', 'class_name', 'feature_keys', 'width', 'config']
-  )
-):
+class Column(NamedTuple):
   """A feature column of a model.
 
   Attributes:
@@ -18,7 +14,11 @@ class Column(
     config: dict of the arguments that made it, or None.
   """
 
-  __slots__ = ()
+  name: str
+  class_name: Optional[str]
+  feature_keys: Tuple[str, ...]
+  width: int
+  config: Optional[Dict[str, Any]]
 
 
 def read(found):

@@ -10,7 +10,7 @@ class RowError(ValueError):
     of: the argument that it is a row of, 'examples' or 'baselines'.
   """
 
-  def __init__(self, row, reason, of='examples'):
+  def __init__(self, row: int, reason: str, of: str = 'examples') -> None:
     place = f'row {row}' if of == 'examples' else f'`{of}`: row {row}'
     super().__init__(f'{place}: {reason}')
     self.row = row
@@ -21,7 +21,7 @@ class RowError(ValueError):
     # Exceptions cross processes, and the message alone does not make one.
     return type(self), (self.row, self.reason, self.of)
 
-  def among(self, of):
+  def among(self, of: str) -> 'RowError':
     """Returns the same error of a row of another argument."""
     return type(self)(self.row, self.reason, of)
 

@@ -6,6 +6,7 @@ docs/trust.md has what is promised and what is not.
 import collections
 import os
 import re
+from typing import Iterable
 
 from tf_dnn_annotations.annotations import names
 from tf_dnn_annotations.saved_models import graph_defs
@@ -28,7 +29,7 @@ class UntrustedModelError(ValueError):
     unknown: names of the operations that TensorFlow does not have.
   """
 
-  def __init__(self, message, unknown=()):
+  def __init__(self, message: str, unknown: Iterable[str] = ()) -> None:
     super().__init__(message)
     self.unknown = tuple(unknown)
 

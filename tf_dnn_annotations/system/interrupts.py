@@ -11,6 +11,7 @@ For the command line alone: a process has one set of signal handlers.
 import os
 import signal
 import threading
+from typing import List
 
 # Of systems without SIGHUP, the others.
 _SIGNALS = [
@@ -23,7 +24,7 @@ _BY_SIGNAL = 128
 
 # Held by what must not be cut in two, and for good by what ends the process.
 _lock = threading.RLock()
-_handled = []  # Those of `_SIGNALS` that `install` has taken over.
+_handled: List[int] = []  # Those of `_SIGNALS` that `install` has taken over.
 _has_finished = False
 
 

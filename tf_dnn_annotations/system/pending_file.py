@@ -3,11 +3,12 @@
 import errno
 import os
 import stat
+from typing import Callable, Dict
 
 from tf_dnn_annotations.system import interrupts
 
 # Names of the files that are being written, with the function that removes one.
-_temporary = {}
+_temporary: Dict[str, Callable[[str], None]] = {}
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -2,6 +2,9 @@
 
 import difflib
 import inspect
+from typing import Any, Callable, TypeVar
+
+_Function = TypeVar('_Function', bound=Callable[..., Any])
 
 
 def closest(word, known):
@@ -26,7 +29,7 @@ def did_you_mean(word, known):
   return '' if found is None else f' Did you mean {found!r}?'
 
 
-def takes_unknown(function):
+def takes_unknown(function: _Function) -> _Function:
   """Decorates a function that refuses unknown arguments with a suggestion.
 
   Such a function has a last parameter `**unknown`, which it passes to
@@ -39,7 +42,9 @@ def takes_unknown(function):
     for parameter in signature.parameters.values()
     if parameter.kind is not parameter.VAR_KEYWORD
   ]
-  function.__signature__ = signature.replace(parameters=parameters)
+  function.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    parameters=parameters
+  )
   return function
 
 
