@@ -151,7 +151,7 @@ def _cross_counts():
     for row, (age, _, colors) in enumerate(_ROWS):
       if colors:
         bucket = np.searchsorted(_AGE_BOUNDARIES, age, side='right')
-        # What hashes is TensorFlow: a hash is no arithmetic of the model.
+        # TensorFlow's own hashes: hashing is not the model's arithmetic.
         crossed = tf.sparse.cross_hashed(
           [
             tf.SparseTensor([[0, 0]], np.int64([bucket]), [1, 1]),

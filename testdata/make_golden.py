@@ -138,7 +138,7 @@ def _cross_counts():
       if not colors:
         continue
       bucket = int(np.searchsorted(_AGE_BOUNDARIES, age, side='right'))
-      # What hashes is TensorFlow: the hash is no arithmetic of the model.
+      # TensorFlow's own hashes: hashing is not the model's arithmetic.
       crossed = tf.sparse.cross_hashed(
         [
           tf.sparse.from_dense([list(colors)]),

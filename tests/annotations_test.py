@@ -482,7 +482,7 @@ class _NetworkColumn(model_cases.SquareColumn):
     for layer in ('hiddenlayer_0', 'hiddenlayer_2', 'logits'):
       with tf.name_scope(layer):
         tensor = tf.nn.bias_add(tf.matmul(tensor, [[3.0]]), [1.0])
-    with tf.name_scope('logits'):  # What is not used is no layer either.
+    with tf.name_scope('logits'):  # Nor is what is not used.
       tf.nn.bias_add(tensor, [1.0])
     return tensor
 

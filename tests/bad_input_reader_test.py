@@ -172,7 +172,7 @@ class ExportDirTest(parameterized.TestCase):
     for examples in ([], network_export.examples(x=[[1, 2]]), {'x': [[1, 2]]}):
       with self.assertRaisesRegex(ValueError, r'is closed\. Load it again'):
         ig.attribute(examples)
-    ig.close()  # Twice is no error.
+    ig.close()  # Closing twice is allowed.
 
   def test_use_after_with(self):
     with tfda.IntegratedGradients(self.export_dir) as ig:

@@ -147,7 +147,7 @@ class BaselinesTest(parameterized.TestCase):
     rows=[[0, 1], [3, 2, 1, 0], [1, 1]],
   )
   def test_mean_over_several(self, form, baseline_form, rows):
-    # Two or four of them: as many rows as there are examples are no pairs.
+    # Two or four: as many rows as examples are not taken for pairs.
     self._check(
       _FORMS[baseline_form](_rows(_RAW_BASELINES, rows)),
       _BASELINES[rows, np.newaxis],

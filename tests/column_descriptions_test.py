@@ -12,6 +12,7 @@ from tests.support import network_export
 from tests.support import numpy_network
 from tf_dnn_annotations.annotations import columns
 from tf_dnn_annotations.saved_models import annotated_model
+from tf_dnn_annotations.saved_models import model_columns
 
 _fc = tf.feature_column
 
@@ -197,7 +198,7 @@ class ColumnDescriptionsTest(parameterized.TestCase):
     ),
   )
   def test_kinds(self, class_name, config, expected):
-    column = annotated_model.Column('x', class_name, ('x',), 2, config)
+    column = model_columns.Column('x', class_name, ('x',), 2, config)
     self.assertEqual(columns.kind(column), expected)
     # A column of which nothing is told has numbers.
     names = columns.element_names([column], 'no/such/directory')

@@ -11,7 +11,7 @@ from absl.testing import parameterized
 from tests.support import network_export
 from tests.support import numpy_network
 from tf_dnn_annotations.annotations import columns
-from tf_dnn_annotations.saved_models import annotated_model
+from tf_dnn_annotations.saved_models import model_columns
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 
@@ -76,7 +76,7 @@ class ElementNamesTest(parameterized.TestCase):
     (_config('IndicatorColumn', categorical_column=_VOCABULARY),),
   )
   def test_of_a_config_that_is_wider_than_the_column(self, description):
-    column = annotated_model.Column(
+    column = model_columns.Column(
       'x', description['class_name'], ('x',), 2, description['config']
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

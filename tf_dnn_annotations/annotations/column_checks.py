@@ -50,7 +50,7 @@ def _check_column(found, name, description, config, keys_read):
       f'{what} is said to read the features '
       f'{sorted(description["feature_keys"])}, but reads {keys_read}'
     )
-  # Without a description, the name may tell which feature it reads.
+  # Without a description, the name may show which feature it reads.
   stem = re.sub('_(bucketized|embedding|indicator)$', '', name)
   if description['class_name'] is None and (
     stem in found.features and stem not in keys_read

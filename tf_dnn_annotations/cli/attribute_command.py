@@ -15,7 +15,7 @@ from tf_dnn_annotations.explainers import bad_rows
 from tf_dnn_annotations.explainers import integrated_gradients
 from tf_dnn_annotations.results import files
 from tf_dnn_annotations.results import summary as attribution_summary
-from tf_dnn_annotations.saved_models import annotated_model
+from tf_dnn_annotations.saved_models import row_errors
 from tf_dnn_annotations.text import plain_text
 
 
@@ -148,7 +148,7 @@ def _attribute_fn(ig, arguments, notes, baselines=None, baseline_records=()):
       for warning in caught:
         notes.add(warning.message, [records[row] for row in good])
       return result, good, reasons
-    except annotated_model.RowError as error:
+    except row_errors.RowError as error:
       if error.of == 'examples':
         record, remedy = records[error.row], command_inputs.SKIP
       elif baseline_records:
@@ -180,7 +180,7 @@ def _computed(ig, strategy, batches, skips):
 
   try:
     return ig.baselines_of(examples(), strategy)
-  except annotated_model.RowError as error:
+  except row_errors.RowError as error:
     place = batch[error.row].place
     raise ValueError(f'{place}: {error.reason}') from error
 

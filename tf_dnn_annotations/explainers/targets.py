@@ -45,7 +45,7 @@ def ids(model, targets, num_rows):
 
   Returns:
     int64 [n], in [0, num_outputs); None for 'predicted', which only the
-    outputs can tell.
+    outputs know.
 
   Raises:
     ValueError: an unknown class or label, or not one per row.
@@ -54,7 +54,7 @@ def ids(model, targets, num_rows):
   if isinstance(targets, str) and targets == 'predicted':
     if model.kind == 'regressor' and model.num_outputs > 1:
       raise ValueError(
-        "`targets` must tell which output; got 'predicted' for a regressor "
+        "`targets` must name an output; got 'predicted' for a regressor "
         f'of {model.num_outputs} outputs. Give an index in [0, '
         f"{model.num_outputs}), or 'all'."
       )

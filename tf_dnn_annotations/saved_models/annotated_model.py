@@ -28,11 +28,7 @@ from tf_dnn_annotations.saved_models import model_session
 from tf_dnn_annotations.saved_models import points
 from tf_dnn_annotations.saved_models import processed_space
 from tf_dnn_annotations.saved_models import refusals
-from tf_dnn_annotations.saved_models import row_errors
 from tf_dnn_annotations.saved_models import stopped_gradients
-
-Column = model_columns.Column
-RowError = row_errors.RowError
 
 # How many numbers a model call may hold by default, about 64 MiB of float32.
 _NUMBERS_PER_CALL = 1 << 24
@@ -79,7 +75,7 @@ class AnnotatedModel(object):
     rows_per_call: number of rows that bounds the memory of a call.
   """
 
-  columns: List[Column]
+  columns: List[model_columns.Column]
   features: Dict[str, feature_values.Feature]
   example_features: Dict[str, feature_values.Feature]
   required_features: Set[str]
@@ -137,7 +133,12 @@ class AnnotatedModel(object):
     self.signatures = sorted(signatures)
 
     # The annotations, which are believed where the graph bears them out.
-    found = _found(session)
+    signature = None
+    if names.SIGNATURE in signatures:
+      signature = signatures[names.SIGNATURE]
+    found = contract.find(session.graph, signature)
+    if found is None:
+      raise refusals.without_annotations(session.export_dir, signatures)
     predict = {}
     if 'predict' in signatures:
       predict = tensor_infos.outputs(
@@ -347,15 +348,3 @@ class AnnotatedModel(object):
 
   def __exit__(self, *exc_info: Any) -> None:
     self.close()
-
-
-def _found(session):
-  """Returns the `contract.Found` of a loaded SavedModel."""
-  signatures = session.meta_graph.signature_def
-  signature = None
-  if names.SIGNATURE in signatures:
-    signature = signatures[names.SIGNATURE]
-  found = contract.find(session.graph, signature)
-  if found is None:
-    raise refusals.without_annotations(session.export_dir, signatures)
-  return found

@@ -10,8 +10,6 @@ from tf_dnn_annotations.saved_models import raw_values
 from tf_dnn_annotations.saved_models import row_errors
 from tf_dnn_annotations.text import suggestions
 
-RowError = row_errors.RowError
-
 
 class Feature(NamedTuple):
   """A raw feature that a model reads.
@@ -100,7 +98,7 @@ def batch_of_good_rows(features, raw, is_finite=True):
   while True:
     try:
       values, count = batch(features, raw, is_finite)
-    except RowError as error:
+    except row_errors.RowError as error:
       if good is None:
         good = np.arange(max(num_rows(value) for value in raw.values()))
       reasons[int(good[error.row])] = error.reason
@@ -144,7 +142,7 @@ def check_finite(values, what='feature', first_row=0):
       continue
     bad = np.argwhere(~np.isfinite(array))[0]
     row = value.indices[bad[0]][0] if is_sparse else bad[0]
-    raise RowError(
+    raise row_errors.RowError(
       first_row + int(row),
       f'{what} {key!r} must be finite; got {array[tuple(bad)]}. Give a number '
       f'that {array.dtype.name} can hold, or leave the row out.',

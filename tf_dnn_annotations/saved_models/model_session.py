@@ -6,6 +6,7 @@ import threading
 from tf_dnn_annotations.saved_models import feature_values
 from tf_dnn_annotations.saved_models import model_batches
 from tf_dnn_annotations.saved_models import refusals
+from tf_dnn_annotations.saved_models import row_errors
 from tf_dnn_annotations.saved_models import saved_graphs
 from tf_dnn_annotations.saved_models import serialized_examples
 
@@ -120,7 +121,7 @@ class ModelSession(object):
       row, reason = self._failing_row(fetches, feed, error)
       if row is None:
         raise ValueError(f'the rows cannot be read: {reason}') from error
-      raise feature_values.RowError(first_row + row, reason) from error
+      raise row_errors.RowError(first_row + row, reason) from error
 
   def _failing_row(self, fetches, feed, error):
     """Returns (index or None, reason) of the first row that fails alone."""
