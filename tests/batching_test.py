@@ -90,7 +90,7 @@ class BatchingTest(parameterized.TestCase):
     self, max_rows, method, output
   ):
     if (method, output) == ('exact', 'probabilities'):
-      output = 'logits'  # The other is no finite sum.
+      output = 'logits'  # Probabilities are not a finite sum.
     arguments = dict(method=method, output=output, num_steps=None)
     together = self._attribute(max_rows=max_rows, **arguments)
     self.assertGreater(np.abs(together.values['x']).max(), 1e-3)

@@ -342,7 +342,7 @@ class CliTest(parameterized.TestCase):
     arguments = ['attribute', 'regressor', '--examples=one.csv']
     stdout, _ = self._run_here(*arguments, '--output=o.jsonl')
     (row,) = self._json_rows()
-    # 3 x + 1.25; it has one output, so that there is no target to tell.
+    # 3 x + 1.25; it has one output, so its rows name no target.
     self.assertEqual(
       list(row), ['row', 'output', 'baseline_output', 'gap', 'attributions']
     )

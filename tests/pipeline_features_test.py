@@ -269,11 +269,11 @@ class PipelineFeaturesTest(parameterized.TestCase):
         ),
       )
       steps.append(estimator.get_variable_value('global_step'))
-    # After more than 4 steps without a decrease, and before the last step. At
-    # which one is not the same in every run, of ordinary estimators either: a
-    # checkpoint, an evaluation and the hook each take the step that they see.
+    # After more than 4 steps without a decrease, as seen by a checkpoint, of
+    # which there is one every 2 steps. A hook reads the step while it changes:
+    # checkpoint and stop may each come one later, for ordinary estimators too.
     for step in steps:
-      self.assertBetween(step, 5, 39)
+      self.assertBetween(step, 5, 8)
     # The variable that stops training is in this checkpoint, too.
     self.assertIn('signal_early_stopping/STOP', estimator.get_variable_names())
     self._assert_explains(_export(estimator), _predicted(estimator))
